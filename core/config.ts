@@ -1,0 +1,161 @@
+/** Config files: YAML text in, a checked value out, and every fault at once with its line and column. */
+
+import { LineCounter, type Node, parseDocument } from 'yaml';
+import { z } from 'zod';
+import { parseDurationMs } from './duration.ts';
+import { CodedError } from './errors.ts';
+import { checkSocketPath, SocketPathError } from './socket-path.ts';
+
+export interface ConfigFault {
+  readonly path: string;
+  readonly line: number;
+  readonly column: number;
+  readonly reason: string;
+}
+
+/** One error for the whole file; `faults` holds each fault in the order of the text. */
+export class ConfigError extends CodedError<'config_invalid'> {
+  override readonly name = 'ConfigError';
+  override readonly kind = 'invalid_argument';
+  readonly faults: readonly ConfigFault[];
+
+  constructor(fileName: string, faults: readonly ConfigFault[]) {
+    const lines = faults.map(
+      (fault) =>
+        `${fileName}:${fault.line}:${fault.column}: ${fault.path === '' ? '' : `${fault.path}: `}${fault.reason}`,
+    );
+    super('config_invalid', lines.join('\n'));
+    this.faults = faults;
+  }
+}
+
+/**
+ * Parses `text` as YAML 1.2 and checks it with `schema`.
+ *
+ * Throws {@link ConfigError} with every fault, unknown keys included (objects in the schema must be
+ * strict). The result is the schema's output, deeply frozen.
+ */
+export function parseConfig<Schema extends z.ZodType>(
+  text: string,
+  fileName: string,
+  schema: Schema,
+): z.output<Schema> {
+  const lineCounter = new LineCounter();
+  const document = parseDocument(text, { lineCounter, maxAliasCount: 100 } as never);
+  const at = (offset: number): { line: number; column: number } => {
+    const { line, col } = lineCounter.linePos(offset);
+    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+  };
+  if (document.errors.length > 0) {
+    throw new ConfigError(
+      fileName,
+      document.errors.map((error) => ({
+        path: '',
+        ...at(error.pos[0]),
+        reason: error.message.split('\n')[0] ?? error.message,
+      })),
+    );
+  }
+  // maxAliasCount bounds "billion laughs" expansion of anchors.
+  const result = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
+  if (result.success) return deepFreeze(result.data);
+  const faults = result.error.issues.flatMap((issue) => faultsOf(issue, document, at));
+  throw new ConfigError(
+    fileName,
+    faults.toSorted((left, right) => left.line - right.line || left.column - right.column),
+  );
+}
+
+type Position = (offset: number) => { line: number; column: number };
+type YamlDocument = ReturnType<typeof parseDocument>;
+
+function faultsOf(issue: z.core.$ZodIssue, document: YamlDocument, at: Position): ConfigFault[] {
+  const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part));
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({
+      path: formatPath([...path, key]),
+      ...at(keyOffset(document, path, key)),
+      reason: 'unknown key',
+    }));
+  }
+  return [{ path: formatPath(path), ...at(nodeOffset(document, path)), reason: issue.message }];
+}
+
+/** Where the value at `path` begins; for a missing one, where the nearest parent begins. */
+function nodeOffset(document: YamlDocument, path: readonly (string | number)[]): number {
+  for (let length = path.length; length >= 0; length -= 1) {
+    const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
+    const range = (node as Node | null | undefined)?.range;
+    if (range !== null && range !== undefined) return range[0];
+  }
+  return 0;
+}
+
+function keyOffset(
+  document: YamlDocument,
+  path: readonly (string | number)[],
+  key: string,
+): number {
+  const map = path.length === 0 ? document.contents : document.getIn(path, true);
+  const items = (map as { items?: readonly { key?: unknown }[] } | null | undefined)?.items ?? [];
+  for (const { key: node } of items) {
+    const candidate = node as
+      | { value?: unknown; range?: readonly number[] | null }
+      | null
+      | undefined;
+    if (candidate?.value === key) return candidate.range?.[0] ?? 0;
+  }
+  return nodeOffset(document, path);
+}
+
+function formatPath(path: readonly (string | number)[]): string {
+  return path.reduce<string>(
+    (text, part) =>
+      typeof part === 'number' ? `${text}[${part}]` : text === '' ? part : `${text}.${part}`,
+    '',
+  );
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  for (const child of Object.values(value)) deepFreeze(child);
+  return Object.freeze(value);
+}
+
+/** A duration such as `10s`; the output is in milliseconds. */
+export const durationField = z.string().transform((text, context) => {
+  const durationMs = parseDurationMs(text);
+  if (durationMs !== undefined && durationMs > 0) return durationMs;
+  context.addIssue({
+    code: 'custom',
+    message: `${JSON.stringify(text)} is not a duration; write for example 30s, 5m, 24h or 365d`,
+  });
+  return z.NEVER;
+});
+
+/** An absolute Unix socket path that fits the system's bound. */
+export const socketPathField = z.string().superRefine((text, context) => {
+  try {
+    checkSocketPath(text);
+  } catch (error) {
+    if (!(error instanceof SocketPathError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+  }
+});
+
+/** `host:port`; an empty host (`:7443`) means every address. */
+export const addressField = z
+  .string()
+  .transform((text, context): { host: string; port: number } => {
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+    const port = Number(match?.[3] ?? Number.NaN);
+    if (match !== null && port <= 65_535) {
+      const host = match[1] ?? match[2] ?? '';
+      return { host: host === '' ? '::' : host, port };
+    }
+    context.addIssue({
+      code: 'custom',
+      message: `${JSON.stringify(text)} is not an address; write host:port, for example 127.0.0.1:7443`,
+    });
+    return z.NEVER;
+  });

@@ -1,0 +1,39 @@
+/** Four projects: `unit` and `contract` run all day, `system` and `interop` start real processes. */
+
+import { defineConfig } from 'vitest/config';
+
+const rooms = '{core,pki,spiffe,rpc,api,policies,ca,sds-server,agent,proxy,cli,bench}';
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/reporters/closing-line.ts'],
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: [`${rooms}/**/*.test.ts`, 'test/architecture/**/*.test.ts'],
+          testTimeout: 10_000,
+        },
+      },
+      { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'system',
+          include: ['test/system/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'interop',
+          include: ['test/interop/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+        },
+      },
+    ],
+  },
+});

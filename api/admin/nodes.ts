@@ -1,0 +1,36 @@
+/** Join tokens and attested nodes on the admin API. */
+
+import { z } from 'zod';
+
+export const createTokenSchema = z.strictObject({
+  ttlSeconds: z.number().int().positive().max(604_800).optional(),
+  /** A SPIFFE ID that entries may name as their parent instead of the node's own. */
+  alias: z.string().optional(),
+});
+export type CreateToken = z.infer<typeof createTokenSchema>;
+
+export const tokenSchema = z.object({
+  /** Shown once; the CA keeps only its hash. */
+  token: z.string(),
+  spiffeId: z.string(),
+  expiresAt: z.string(),
+  /** SHA-256 of the active root's DER, hex: what the agent pins until it has the bundle. */
+  rootSha256: z.string(),
+});
+export type TokenView = z.infer<typeof tokenSchema>;
+
+export const nodeSchema = z.object({
+  spiffeId: z.string(),
+  attestor: z.string(),
+  selectors: z.array(z.string()),
+  attestedAt: z.string(),
+  svidSerial: z.string(),
+  svidExpiresAt: z.string(),
+  connected: z.boolean(),
+  appliedRevision: z.number(),
+  agentVersion: z.string(),
+});
+export type NodeView = z.infer<typeof nodeSchema>;
+
+export const nodeListSchema = z.object({ nodes: z.array(nodeSchema), revision: z.number() });
+export type NodeList = z.infer<typeof nodeListSchema>;

@@ -1,0 +1,99 @@
+/** The door of `api/`: the messages and services that programs share. */
+
+export {
+  type AuthorityList,
+  type AuthorityView,
+  authorityListSchema,
+  authoritySchema,
+  type ChangeAuthority,
+  changeAuthoritySchema,
+} from './admin/authorities.ts';
+export { type AdminClient, adminClient } from './admin/client.ts';
+export {
+  type CreateEntry,
+  createEntrySchema,
+  type EntryList,
+  type EntryView,
+  entryListSchema,
+  entrySchema,
+} from './admin/entries.ts';
+export {
+  type CreateToken,
+  createTokenSchema,
+  type NodeList,
+  type NodeView,
+  nodeListSchema,
+  nodeSchema,
+  type TokenView,
+  tokenSchema,
+} from './admin/nodes.ts';
+export {
+  AdminError,
+  httpStatusOf,
+  isErrorKind,
+  type Problem,
+  problemSchema,
+} from './admin/problem.ts';
+export {
+  type AuditList,
+  type AuditRecordView,
+  auditListSchema,
+  auditRecordSchema,
+  type StatusView,
+  statusSchema,
+} from './admin/status.ts';
+export {
+  CertificateValidationContext,
+  DataSource,
+  Secret,
+  SPIFFECertValidatorConfig,
+  SPIFFECertValidatorConfig_TrustDomain,
+  TlsCertificate,
+} from './gen/envoy/extensions/transport_sockets/tls/v3/secret.ts';
+export {
+  DeltaDiscoveryRequest,
+  DeltaDiscoveryResponse,
+  DiscoveryRequest,
+  DiscoveryResponse,
+  Resource,
+} from './gen/envoy/service/discovery/v3/discovery.ts';
+export {
+  SecretDiscoveryServiceClient,
+  type SecretDiscoveryServiceServer,
+  SecretDiscoveryServiceService,
+} from './gen/envoy/service/secret/v3/sds.ts';
+export { Any } from './gen/google/protobuf/any.ts';
+export {
+  AttestRequest,
+  AttestResponse,
+  Entry,
+  NodeApiClient,
+  type NodeApiServer,
+  NodeApiService,
+  RenewRequest,
+  RenewResponse,
+  SignX509SvidsRequest,
+  SignX509SvidsRequest_Item,
+  SignX509SvidsResponse,
+  SignX509SvidsResponse_Item,
+  SyncRequest,
+  SyncResponse,
+  TrustReport,
+} from './gen/signet/node/v1/node_api.ts';
+export {
+  JWTBundlesRequest,
+  JWTBundlesResponse,
+  JWTSVIDRequest,
+  JWTSVIDResponse,
+  SpiffeWorkloadAPIClient,
+  type SpiffeWorkloadAPIServer,
+  SpiffeWorkloadAPIService,
+  ValidateJWTSVIDRequest,
+  ValidateJWTSVIDResponse,
+  X509BundlesRequest,
+  X509BundlesResponse,
+  X509SVID,
+  X509SVIDRequest,
+  X509SVIDResponse,
+} from './gen/spiffe/workload/workload.ts';
+export { secretTypeUrl, spiffeValidatorName, spiffeValidatorTypeUrl } from './sds.ts';

@@ -1,0 +1,153 @@
+/**
+ * Handlers in our own terms: a request and who made it in, a response or a thrown error out.
+ *
+ * The generated `…Server` interfaces of `api/` take what these functions return, so that a service is
+ * written with no gRPC call object in sight.
+ */
+
+import type {
+  handleBidiStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  Metadata,
+  ServerDuplexStream,
+  ServerWritableStream,
+} from '@grpc/grpc-js';
+import type { Caller } from './caller.ts';
+import { toStatus } from './status.ts';
+
+export interface CallContext {
+  readonly caller: Caller;
+  /** All values of one metadata key, text values only. */
+  metadata(key: string): readonly string[];
+  /** Aborted when the call ends, whoever ends it. */
+  readonly signal: AbortSignal;
+}
+
+/** The sending half of a stream. */
+export interface Outgoing<Response> {
+  /**
+   * Sends one message. False asks the sender to wait for `drained` before the next one; a sender that
+   * then keeps only the newest state needs no queue.
+   */
+  send(message: Response): boolean;
+  /** Resolves when the peer has taken what was sent, or when the call ends. */
+  drained(): Promise<void>;
+}
+
+/** Both halves of a stream. Messages come one at a time, in order. */
+export interface Duplex<Request, Response> extends Outgoing<Response> {
+  readonly requests: AsyncIterable<Request>;
+}
+
+/** How a handler learns who calls; a server gives one of these. */
+export type CallerLookup = (peer: string) => Caller;
+
+export function unary<Request, Response>(
+  lookup: CallerLookup,
+  handler: (request: Request, context: CallContext) => Promise<Response>,
+): handleUnaryCall<Request, Response> {
+  return (call, callback) => {
+    const ended = new AbortController();
+    call.on('cancelled', () => ended.abort());
+    const run = async (): Promise<Response> =>
+      handler(call.request, contextOf(lookup, call.getPeer(), call.metadata, ended.signal));
+    run().then(
+      (response) => callback(null, response),
+      (error: unknown) => callback(toStatus(error)),
+    );
+  };
+}
+
+/** The stream ends when the handler returns (status OK) or throws (the error's status). */
+export function serverStream<Request, Response>(
+  lookup: CallerLookup,
+  handler: (request: Request, out: Outgoing<Response>, context: CallContext) => Promise<void>,
+): handleServerStreamingCall<Request, Response> {
+  return (call) => {
+    runStream(call, lookup, (out, context) => handler(call.request, out, context));
+  };
+}
+
+/** As {@link serverStream}, with the caller's messages as an async iterable that ends when the caller half-closes. */
+export function duplexStream<Request, Response>(
+  lookup: CallerLookup,
+  handler: (stream: Duplex<Request, Response>, context: CallContext) => Promise<void>,
+): handleBidiStreamingCall<Request, Response> {
+  return (call) => {
+    runStream(call, lookup, (out, context) =>
+      handler({ ...out, requests: requestsOf(call, context.signal) }, context),
+    );
+  };
+}
+
+type AnyStream<Request, Response> =
+  | ServerWritableStream<Request, Response>
+  | ServerDuplexStream<Request, Response>;
+
+function runStream<Request, Response>(
+  call: AnyStream<Request, Response>,
+  lookup: CallerLookup,
+  body: (out: Outgoing<Response>, context: CallContext) => Promise<void>,
+): void {
+  const ended = new AbortController();
+  const end = (): void => ended.abort();
+  call.on('cancelled', end);
+  call.on('close', end);
+  // A peer that resets the stream is told of by 'cancelled'; without a listener the event would be thrown.
+  call.on('error', end);
+  const out: Outgoing<Response> = {
+    send: (message) => (ended.signal.aborted ? false : call.write(message)),
+    drained: () => drained(call, ended.signal),
+  };
+  const run = async (): Promise<void> =>
+    body(out, contextOf(lookup, call.getPeer(), call.metadata, ended.signal));
+  run().then(
+    () => {
+      end();
+      call.end();
+    },
+    (error: unknown) => {
+      end();
+      call.emit('error', toStatus(error));
+    },
+  );
+}
+
+function drained(call: AnyStream<unknown, unknown>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted || !call.writableNeedDrain) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = (): void => {
+      call.off('drain', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    call.once('drain', done);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
+
+async function* requestsOf<Request>(
+  call: ServerDuplexStream<Request, unknown>,
+  signal: AbortSignal,
+): AsyncGenerator<Request> {
+  try {
+    for await (const request of call) yield request as Request;
+  } catch (error) {
+    // A cancelled call destroys its stream; that is an end, not a failure of the handler.
+    if (!signal.aborted) throw error;
+  }
+}
+
+function contextOf(
+  lookup: CallerLookup,
+  peer: string,
+  metadata: Metadata,
+  signal: AbortSignal,
+): CallContext {
+  return {
+    caller: lookup(peer),
+    signal,
+    metadata: (key) => metadata.get(key).filter((value) => typeof value === 'string'),
+  };
+}

@@ -1,0 +1,40 @@
+/** The door of `rpc/`: gRPC servers that know their callers, channels, handlers, status mapping. */
+
+export { type Caller, type TlsCaller, type UnixCaller } from './caller.ts';
+export {
+  callUnary,
+  type Channel,
+  messagesOf,
+  metadataOf,
+  tlsChannel,
+  unixChannel,
+} from './channel.ts';
+export {
+  type CallContext,
+  type CallerLookup,
+  type Duplex,
+  duplexStream,
+  type Outgoing,
+  serverStream,
+  unary,
+} from './handlers.ts';
+export { peerChainOf } from './peer-chain.ts';
+export {
+  openPeerProcess,
+  type PeerCredentials,
+  PeerCredentialsError,
+  type PeerCredentialsErrorCode,
+  type ProcessHandle,
+  readPeerCredentials,
+} from './peer-credentials.ts';
+export {
+  createRpcServer,
+  ListenError,
+  type ListenErrorCode,
+  listening,
+  type PeerVerdict,
+  removeStaleSocket,
+  type RpcServer,
+  type TlsListenOptions,
+} from './server.ts';
+export { fromServiceError, RpcError } from './status.ts';

@@ -132,7 +132,8 @@ async function* requestsOf<Request>(
   signal: AbortSignal,
 ): AsyncGenerator<Request> {
   try {
-    for await (const request of call) yield request as Request;
+    // A handler that leaves the loop by an error must still be able to send its status.
+    for await (const request of call.iterator({ destroyOnReturn: false })) yield request as Request;
   } catch (error) {
     // A cancelled call destroys its stream; that is an end, not a failure of the handler.
     if (!signal.aborted) throw error;

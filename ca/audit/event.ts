@@ -1,0 +1,119 @@
+/** What the audit log can say: one type per act, and a certificate block wherever one was issued. */
+
+/** Who did it. A node is known by its SPIFFE ID, an admin by its SPIFFE ID or `uid:<n>`. */
+export interface Actor {
+  readonly kind: 'node' | 'admin' | 'system';
+  readonly id: string;
+  /** Where the call came from, when it came over a network. */
+  readonly address?: string;
+  readonly uid?: number;
+  readonly pid?: number;
+}
+
+/** Enough to find a certificate again, to know its key, and to say who may have used it and when. */
+export interface AuditedCertificate {
+  readonly serial: string;
+  readonly spiffeId: string;
+  /** Lower hexadecimal SHA-256 of the subjectPublicKeyInfo. */
+  readonly spkiSha256: string;
+  /** RFC 3339, UTC. */
+  readonly notBefore: string;
+  readonly notAfter: string;
+  /** Lower hexadecimal key id of the issuer. */
+  readonly issuerKeyId: string;
+  /** Lower hexadecimal SHA-256 of the request's DER; absent where there was no request. */
+  readonly csrSha256?: string;
+  readonly entryId?: string;
+}
+
+export interface AuditedAuthority {
+  readonly keyId: string;
+  readonly spkiSha256?: string;
+  readonly notBefore?: string;
+  readonly notAfter?: string;
+}
+
+export interface AuditedEntry {
+  readonly id: string;
+  readonly spiffeId: string;
+  readonly parentId: string;
+  readonly selectors: readonly string[];
+  readonly revision: number;
+}
+
+/** Why something was refused: a stable code, and a line for people. */
+export interface AuditedRefusal {
+  readonly code: string;
+  readonly detail: string;
+}
+
+export type AuditEvent = { readonly actor: Actor } & AuditAct;
+
+export type AuditAct =
+  | { readonly type: 'ca.started'; readonly trustDomain: string; readonly version?: string }
+  | { readonly type: 'ca.stopped' }
+  | {
+      readonly type: 'node.attested';
+      readonly nodeId: string;
+      readonly attestor: string;
+      readonly selectors: readonly string[];
+      readonly certificate: AuditedCertificate;
+    }
+  | {
+      readonly type: 'node.attest_denied';
+      readonly attestor: string;
+      readonly refusal: AuditedRefusal;
+      readonly tokenId?: string;
+      readonly csrSha256?: string;
+    }
+  | {
+      readonly type: 'node.renewed';
+      readonly nodeId: string;
+      readonly certificate: AuditedCertificate;
+    }
+  | { readonly type: 'node.removed'; readonly nodeId: string }
+  | { readonly type: 'svid.issued'; readonly certificate: AuditedCertificate }
+  | {
+      readonly type: 'svid.denied';
+      readonly refusal: AuditedRefusal;
+      readonly entryId?: string;
+      readonly spiffeId?: string;
+      readonly csrSha256?: string;
+    }
+  | {
+      readonly type: 'authority.prepared' | 'authority.activated' | 'authority.retired';
+      readonly authority: AuditedAuthority;
+    }
+  | { readonly type: 'authority.issuing_rotated'; readonly certificate: AuditedCertificate }
+  | {
+      readonly type: 'entry.created' | 'entry.updated' | 'entry.deleted';
+      readonly entry: AuditedEntry;
+    }
+  | {
+      readonly type: 'token.created';
+      readonly tokenId: string;
+      readonly expiresAt: string;
+      readonly aliasId?: string;
+    }
+  | { readonly type: 'token.used'; readonly tokenId: string; readonly nodeId: string }
+  | {
+      readonly type: 'admin.call';
+      readonly method: string;
+      readonly path: string;
+      readonly status: number;
+      readonly refusal?: AuditedRefusal;
+    }
+  /** Written by the log itself when it opens after a crash and finds a record half-written. */
+  | { readonly type: 'audit.recovered'; readonly bytesCut: number };
+
+export type AuditEventType = AuditAct['type'];
+
+/** An event as it stands in the log. */
+export type AuditRecord = AuditEvent & {
+  /** Its place in the log, from 0: also the index of its Merkle leaf. */
+  readonly index: number;
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string;
+  /** Lower hexadecimal leaf hash of the record before; sixty-four zeros for the first. */
+  readonly previous: string;
+};

@@ -1,0 +1,36 @@
+/**
+ * Every key of the store, in one place.
+ *
+ * | key | value |
+ * | --- | --- |
+ * | `entries/<entry id>` | a registration entry |
+ * | `entry-identity/<hash>` | the id of the one entry with this parent, SPIFFE ID and selectors |
+ * | `nodes/<attestor>/<name>` | an attested node, under the tail of its SPIFFE ID |
+ * | `tokens/<token id>` | a join token (its hash, never its text) |
+ * | `authorities/<key id>` | a root authority: certificate, state, sealed key |
+ * | `issuing/<replica>` | a replica's issuing authority: chain, sealed key |
+ * | `settings/<name>` | what the whole trust domain agrees on, such as the bundle's sequence |
+ *
+ * Keys are printable ASCII, so that byte order and string order are one.
+ */
+
+export const storePrefixes = {
+  entries: 'entries/',
+  entryIdentities: 'entry-identity/',
+  nodes: 'nodes/',
+  tokens: 'tokens/',
+  authorities: 'authorities/',
+  issuing: 'issuing/',
+  settings: 'settings/',
+} as const;
+
+export const storeKeys = {
+  entry: (entryId: string): string => storePrefixes.entries + entryId,
+  entryIdentity: (hash: string): string => storePrefixes.entryIdentities + hash,
+  /** `name` is the ID's path after `/signet/node/`: `<attestor>/<name>`. */
+  node: (name: string): string => storePrefixes.nodes + name,
+  token: (tokenId: string): string => storePrefixes.tokens + tokenId,
+  authority: (keyId: string): string => storePrefixes.authorities + keyId,
+  issuing: (replica: string): string => storePrefixes.issuing + replica,
+  setting: (name: string): string => storePrefixes.settings + name,
+} as const;

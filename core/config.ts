@@ -1,6 +1,6 @@
 /** Config files: YAML text in, a checked value out, and every fault at once with its line and column. */
 
-import { LineCounter, type Node, parseDocument } from 'yaml';
+import { isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { parseDurationMs } from './duration.ts';
 import { CodedError } from './errors.ts';
@@ -41,7 +41,7 @@ export function parseConfig<Schema extends z.ZodType>(
   schema: Schema,
 ): z.output<Schema> {
   const lineCounter = new LineCounter();
-  const document = parseDocument(text, { lineCounter, maxAliasCount: 100 } as never);
+  const document = parseDocument(text, { lineCounter });
   const at = (offset: number): { line: number; column: number } => {
     const { line, col } = lineCounter.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
@@ -85,8 +85,7 @@ function faultsOf(issue: z.core.$ZodIssue, document: YamlDocument, at: Position)
 function nodeOffset(document: YamlDocument, path: readonly (string | number)[]): number {
   for (let length = path.length; length >= 0; length -= 1) {
     const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
-    const range = (node as Node | null | undefined)?.range;
-    if (range !== null && range !== undefined) return range[0];
+    if (isNode(node) && node.range !== null && node.range !== undefined) return node.range[0];
   }
   return 0;
 }
@@ -97,14 +96,9 @@ function keyOffset(
   key: string,
 ): number {
   const map = path.length === 0 ? document.contents : document.getIn(path, true);
-  const items = (map as { items?: readonly { key?: unknown }[] } | null | undefined)?.items ?? [];
-  for (const { key: node } of items) {
-    const candidate = node as
-      | { value?: unknown; range?: readonly number[] | null }
-      | null
-      | undefined;
-    if (candidate?.value === key) return candidate.range?.[0] ?? 0;
-  }
+  const keys = isMap(map) ? map.items.map((item) => item.key) : [];
+  const found = keys.filter(isScalar).find((node) => node.value === key);
+  if (found?.range !== null && found?.range !== undefined) return found.range[0];
   return nodeOffset(document, path);
 }
 

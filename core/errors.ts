@@ -1,5 +1,7 @@
 /** Errors that say what went wrong, to whom it is due, and what to do about it. */
 
+import { inspect } from 'node:util';
+
 /**
  * What a caller can do about an error. The names are gRPC's, so that `rpc/` can map them one to one,
  * but nothing outside `rpc/` knows their numbers.
@@ -49,13 +51,18 @@ export function describeError(error: unknown): string {
   let remedy: string | undefined;
   let current: unknown = error;
   for (let depth = 0; current !== undefined && depth < causeDepthMax; depth += 1) {
-    const text = current instanceof Error ? current.message : String(current);
+    const text = messageOf(current);
     if (!parts.some((part) => part.includes(text))) parts.push(text);
     if (current instanceof CodedError) remedy ??= current.remedy;
     current = current instanceof Error ? current.cause : undefined;
   }
   const line = parts.join(': ').replaceAll(/\s*\n\s*/g, ' ');
   return remedy === undefined ? line : `${line}; ${remedy}`;
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof Error) return error.message;
+  return typeof error === 'string' ? error : inspect(error);
 }
 
 /** The process exit code for an error: 2 where the user can mend it, 1 where the fault is ours. */

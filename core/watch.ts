@@ -23,7 +23,8 @@ export class WatchSource<T> implements Watch<T> {
   set(value: T): void {
     this.#value = value;
     const failures: unknown[] = [];
-    for (const listener of [...this.#listeners]) {
+    // A copy, because a listener may subscribe or leave while it is told.
+    for (const listener of Array.from(this.#listeners)) {
       try {
         listener(value);
       } catch (error) {

@@ -81,7 +81,8 @@ export async function* messagesOf<Message>(
   stream: ClientReadableStream<Message>,
 ): AsyncGenerator<Message> {
   try {
-    for await (const message of stream) yield message as Message;
+    // grpc-js types its streams as streams of anything; the deserializer has made them messages.
+    for await (const message of stream as AsyncIterable<Message>) yield message;
   } catch (error) {
     throw isServiceError(error)
       ? fromServiceError(error, what)

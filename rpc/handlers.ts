@@ -133,7 +133,8 @@ async function* requestsOf<Request>(
 ): AsyncGenerator<Request> {
   try {
     // A handler that leaves the loop by an error must still be able to send its status.
-    for await (const request of call.iterator({ destroyOnReturn: false })) yield request as Request;
+    const messages: AsyncIterable<Request> = call.iterator({ destroyOnReturn: false });
+    for await (const request of messages) yield request;
   } catch (error) {
     // A cancelled call destroys its stream; that is an end, not a failure of the handler.
     if (!signal.aborted) throw error;

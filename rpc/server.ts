@@ -7,7 +7,6 @@ import { chmod, lstat, unlink } from 'node:fs/promises';
 import {
   createServer,
   connect as netConnect,
-  type AddressInfo,
   type Server as NetServer,
   type Socket,
 } from 'node:net';
@@ -166,7 +165,8 @@ export function createRpcServer(log: Logger): RpcServer {
         `${options.host}:${options.port}`,
       );
       listeners.push(server);
-      return { port: (server.address() as AddressInfo).port };
+      const bound = server.address();
+      return { port: typeof bound === 'object' && bound !== null ? bound.port : options.port };
     },
     connectionCount: () => callers.count(),
     async close() {

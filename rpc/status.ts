@@ -57,12 +57,18 @@ const statusOf: Readonly<Record<ErrorKind, status>> = {
 };
 
 const kindOf: ReadonlyMap<status, ErrorKind> = new Map([
-  ...Object.entries(statusOf).map(([kind, code]) => [code, kind as ErrorKind] as const),
+  ...Object.entries(statusOf).flatMap(([kind, code]) =>
+    isErrorKind(kind) ? [[code, kind] as const] : [],
+  ),
   // Calls we cancel ourselves, and peers that name no reason.
   [status.CANCELLED, 'aborted'],
   [status.UNKNOWN, 'internal'],
   [status.OUT_OF_RANGE, 'invalid_argument'],
 ]);
+
+function isErrorKind(text: string): text is ErrorKind {
+  return Object.hasOwn(statusOf, text);
+}
 
 const codeKey = 'signet-code';
 const detailsMax = 1024;

@@ -1,0 +1,45 @@
+/** Options that several commands share, and how a command is run with them. */
+
+import { Command, Option } from 'commander';
+import { type AdminClient, adminClient } from '../api/index.ts';
+import { createOutput, type Output } from './output.ts';
+import type { ProgramContext } from './program-context.ts';
+
+export const defaultAdminSocket = '/var/lib/signet/ca/admin.sock';
+export const defaultAgentSocket = '/run/signet/agent.sock';
+
+/** A command that answers something: it takes `-o table|json`. */
+export function answering(command: Command): Command {
+  return command.addOption(
+    new Option('-o, --output <format>', 'how to answer')
+      .choices(['table', 'json'])
+      .default('table'),
+  );
+}
+
+/** A command that asks the CA's admin socket. */
+export function administering(command: Command): Command {
+  return answering(command).addOption(
+    new Option('--socket <path>', "the CA's admin socket")
+      .env('SIGNET_ADMIN_SOCKET')
+      .default(defaultAdminSocket),
+  );
+}
+
+export function outputOf(command: Command, context: ProgramContext): Output {
+  const { output } = command.opts<{ output: 'table' | 'json' }>();
+  return createOutput(output, context.write);
+}
+
+export function adminOf(command: Command): AdminClient {
+  return adminClient(command.opts<{ socket: string }>().socket);
+}
+
+/** Help with examples beneath, each a command line and what it is for. */
+export function withExamples(
+  command: Command,
+  examples: readonly (readonly [string, string])[],
+): Command {
+  const lines = examples.map(([line, purpose]) => `  # ${purpose}\n  $ ${line}`).join('\n\n');
+  return command.addHelpText('after', `\nExamples:\n${lines}\n`);
+}

@@ -1,0 +1,59 @@
+/** What commands answer: tables for people, JSON for programs, colour only on a terminal. */
+
+import { formatDurationMs } from '../core/index.ts';
+
+export type OutputFormat = 'table' | 'json';
+
+/** Where a command writes its answer. Logs and errors go to standard error, never here. */
+export interface Output {
+  readonly format: OutputFormat;
+  /** Prints `value` as JSON, or what `table` makes of it. */
+  show<T>(value: T, table: (value: T) => string): void;
+  line(text: string): void;
+}
+
+export function createOutput(format: OutputFormat, write: (text: string) => void): Output {
+  return {
+    format,
+    show: (value, table) =>
+      write(format === 'json' ? `${JSON.stringify(value, undefined, 2)}\n` : table(value)),
+    line: (text) => write(`${text}\n`),
+  };
+}
+
+/** Aligned columns under a heading; a note instead of an empty table. */
+export function formatTable(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  whenEmpty: string,
+): string {
+  if (rows.length === 0) return `${whenEmpty}\n`;
+  const lines = [headings, ...rows];
+  const widths = headings.map((_, column) =>
+    Math.max(...lines.map((line) => (line[column] ?? '').length)),
+  );
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) =>
+          column === line.length - 1 ? cell : cell.padEnd(widths[column] ?? 0),
+        )
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+/** Names and values under one another. */
+export function formatFields(fields: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...fields.map(([name]) => name.length));
+  return fields.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
+}
+
+/** `in 43m` or `2h ago`, for a time that a person compares with now. */
+export function formatRelative(time: string, nowMs: number): string {
+  const differenceMs = Date.parse(time) - nowMs;
+  const text = formatDurationMs(Math.round(Math.abs(differenceMs) / 1000) * 1000);
+  return differenceMs >= 0 ? `in ${text}` : `${text} ago`;
+}

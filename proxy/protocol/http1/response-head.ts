@@ -1,0 +1,102 @@
+/** The head of a response: bytes and offsets, and how its body ends for the request it answers. */
+
+import type { Buffer } from 'node:buffer';
+import { type ConnectionOptions, persists, readConnectionOptions } from './connection-options.ts';
+import { HeaderBlock, type ScannedFields } from './header-block.ts';
+import { type Http1ErrorEvent, refuse } from './http1-event.ts';
+import type { MinorVersion } from './http-version.ts';
+import { knownField } from './known-field.ts';
+import { type Framing, noBody, readFraming, untilClose } from './message-framing.ts';
+import type { StatusLineScanner } from './status-line-scanner.ts';
+
+export class ResponseHead {
+  /** The whole head as it came, from the status line to the empty line. */
+  readonly raw: Buffer;
+  readonly status: number;
+  readonly minorVersion: MinorVersion;
+  readonly headers: HeaderBlock;
+  readonly framing: Framing;
+  readonly connection: ConnectionOptions;
+  /** Whether the connection may carry another exchange once this response has ended. */
+  readonly keepAlive: boolean;
+  /** Where in `raw` the reason phrase stands. */
+  readonly reasonStart: number;
+  readonly reasonEnd: number;
+
+  constructor(
+    raw: Buffer,
+    line: StatusLineScanner,
+    headers: HeaderBlock,
+    connection: ConnectionOptions,
+    framing: Framing,
+  ) {
+    this.raw = raw;
+    this.status = line.status;
+    this.minorVersion = line.minorVersion;
+    this.headers = headers;
+    this.framing = framing;
+    this.connection = connection;
+    this.keepAlive = framing.kind !== 'until_close' && persists(connection, line.minorVersion);
+    this.reasonStart = line.reasonStart;
+    this.reasonEnd = line.reasonEnd;
+  }
+
+  /** A 1xx head: the final response is still to come (RFC 9110 §15.2). */
+  get interim(): boolean {
+    return this.status < 200;
+  }
+
+  /** The reason phrase as sent, often empty; it means nothing to a program (RFC 9112 §4). */
+  get reason(): string {
+    return this.raw.toString('latin1', this.reasonStart, this.reasonEnd);
+  }
+
+  get upgrade(): string | undefined {
+    if (this.minorVersion === 0 || !this.connection.upgrade) return undefined;
+    return this.headers.known(knownField.upgrade);
+  }
+}
+
+/** Checks everything that needs the whole head, and makes it a value. */
+export function readResponseHead(
+  raw: Buffer,
+  line: StatusLineScanner,
+  scanned: ScannedFields,
+  method: string,
+  bodyBytesMax: number,
+): ResponseHead | Http1ErrorEvent {
+  const headers = new HeaderBlock(raw, scanned);
+  const connection = readConnectionOptions(headers);
+  if ('kind' in connection) return connection;
+  const stated = readFraming(headers, line.minorVersion, bodyBytesMax);
+  if (stated.kind === 'error') return stated;
+  const framing = framingFor(method, line.status, stated);
+  if (framing.kind === 'error') return framing;
+  return new ResponseHead(raw, line, headers, connection, framing);
+}
+
+/** RFC 9112 §6.3, the rules for responses in their order. */
+function framingFor(method: string, status: number, stated: Framing): Framing | Http1ErrorEvent {
+  if (status === 101) {
+    // RFC 9110 §7.8: a server must not switch unasked, and Upgrade is never forwarded.
+    return refuse('upgrade_unsolicited', '101 to a request that offered no upgrade');
+  }
+  if (status < 200 || status === 204) return framingOfBodiless(stated);
+  if (method === 'CONNECT' && status < 300) return framingOfBodiless(stated);
+  if (method === 'HEAD' || status === 304) return noBody;
+  return stated.kind === 'none' ? untilClose : stated;
+}
+
+/**
+ * RFC 9110 §8.6, RFC 9112 §6.1: such a response must not announce a body. A length of 0 is harmless
+ * and common; anything else means that the server or a cache behind it sees a body where none is.
+ */
+function framingOfBodiless(stated: Framing): Framing | Http1ErrorEvent {
+  if (stated.kind === 'chunked') {
+    return refuse('transfer_encoding_forbidden', 'Transfer-Encoding in a response without a body');
+  }
+  if (stated.kind === 'length' && stated.length > 0) {
+    return refuse('content_length_forbidden', 'Content-Length in a response without a body');
+  }
+  return noBody;
+}

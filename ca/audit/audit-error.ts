@@ -18,24 +18,17 @@ export class AuditError extends CodedError<AuditErrorCode> {
 
   constructor(code: AuditErrorCode, message: string, options: CodedErrorOptions = {}) {
     super(code, message, options);
-    this.kind = kindOf(code);
+    this.kind = kinds[code];
   }
 }
 
-function kindOf(code: AuditErrorCode): ErrorKind {
-  switch (code) {
-    case 'audit_queue_full':
-      return 'resource_exhausted';
-    case 'audit_record_too_large':
-    case 'audit_origin_invalid':
-      return 'invalid_argument';
-    case 'audit_write_failed':
-    case 'audit_closed':
-      return 'unavailable';
-    case 'audit_broken':
-      return 'data_loss';
-    case 'audit_unreadable':
-    case 'audit_key_mismatch':
-      return 'failed_precondition';
-  }
-}
+const kinds: Readonly<Record<AuditErrorCode, ErrorKind>> = {
+  audit_queue_full: 'resource_exhausted',
+  audit_record_too_large: 'invalid_argument',
+  audit_origin_invalid: 'invalid_argument',
+  audit_write_failed: 'unavailable',
+  audit_closed: 'unavailable',
+  audit_broken: 'data_loss',
+  audit_unreadable: 'failed_precondition',
+  audit_key_mismatch: 'failed_precondition',
+};

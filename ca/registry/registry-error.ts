@@ -24,24 +24,18 @@ export class RegistryError extends CodedError<RegistryErrorCode> {
 
   constructor(code: RegistryErrorCode, message: string, options: RegistryErrorOptions = {}) {
     super(code, message, options);
-    this.kind = kindOf(code);
+    this.kind = kinds[code];
     this.existingId = options.existingId;
   }
 }
 
-function kindOf(code: RegistryErrorCode): ErrorKind {
-  switch (code) {
-    case 'entry_exists':
-    case 'token_exists':
-      return 'already_exists';
-    case 'entry_not_found':
-    case 'node_not_found':
-    case 'token_not_found':
-      return 'not_found';
-    case 'entry_revision_conflict':
-    case 'registry_busy':
-      return 'aborted';
-    case 'registry_record_invalid':
-      return 'data_loss';
-  }
-}
+const kinds: Readonly<Record<RegistryErrorCode, ErrorKind>> = {
+  entry_exists: 'already_exists',
+  token_exists: 'already_exists',
+  entry_not_found: 'not_found',
+  node_not_found: 'not_found',
+  token_not_found: 'not_found',
+  entry_revision_conflict: 'aborted',
+  registry_busy: 'aborted',
+  registry_record_invalid: 'data_loss',
+};

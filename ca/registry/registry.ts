@@ -26,11 +26,7 @@ export interface Registry {
   /** Throws EntryError for a bad draft, RegistryError `entry_exists` for a duplicate. */
   createEntry(draft: EntryDraft): Promise<RegistrationEntry>;
   /** Replaces what the operator decides; `expectedRevision` refuses a lost update. */
-  updateEntry(
-    id: string,
-    draft: EntryDraft,
-    expectedRevision?: number,
-  ): Promise<RegistrationEntry>;
+  updateEntry(id: string, draft: EntryDraft, expectedRevision?: number): Promise<RegistrationEntry>;
   getEntry(id: string): Promise<RegistrationEntry | undefined>;
   listEntries(request?: PageRequest & EntryFilter): Promise<Page<RegistrationEntry>>;
   /** Returns what was deleted. Throws RegistryError `entry_not_found`. */

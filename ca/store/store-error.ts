@@ -22,28 +22,21 @@ export class StoreError extends CodedError<StoreErrorCode> {
 
   constructor(code: StoreErrorCode, message: string, options: CodedErrorOptions = {}) {
     super(code, message, options);
-    this.kind = kindOf(code);
+    this.kind = kinds[code];
   }
 }
 
-function kindOf(code: StoreErrorCode): ErrorKind {
-  switch (code) {
-    case 'store_locked':
-    case 'store_not_a_directory':
-    case 'store_forbidden':
-    case 'store_format':
-      return 'failed_precondition';
-    case 'store_corrupt':
-    case 'store_record_invalid':
-      return 'data_loss';
-    case 'store_unavailable':
-    case 'store_closed':
-      return 'unavailable';
-    case 'store_queue_full':
-      return 'resource_exhausted';
-    case 'store_key_invalid':
-    case 'store_value_too_large':
-    case 'store_transaction_invalid':
-      return 'invalid_argument';
-  }
-}
+const kinds: Readonly<Record<StoreErrorCode, ErrorKind>> = {
+  store_locked: 'failed_precondition',
+  store_not_a_directory: 'failed_precondition',
+  store_forbidden: 'failed_precondition',
+  store_format: 'failed_precondition',
+  store_corrupt: 'data_loss',
+  store_record_invalid: 'data_loss',
+  store_unavailable: 'unavailable',
+  store_closed: 'unavailable',
+  store_queue_full: 'resource_exhausted',
+  store_key_invalid: 'invalid_argument',
+  store_value_too_large: 'invalid_argument',
+  store_transaction_invalid: 'invalid_argument',
+};

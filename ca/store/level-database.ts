@@ -1,0 +1,104 @@
+/** Opening the embedded database, and telling its faults apart. */
+
+import { Level } from 'level';
+import { openError } from './level-faults.ts';
+import {
+  corrupt,
+  decodeNumber,
+  encodeNumber,
+  eventRange,
+  formatKey,
+  formatVersion,
+  oldestKey,
+  revisionKey,
+} from './level-layout.ts';
+import { makePrivateDirectory } from './private-directory.ts';
+import { StoreError } from './store-error.ts';
+
+export type LevelDatabase = Level<string, Uint8Array>;
+
+export interface OpenedDatabase {
+  readonly database: LevelDatabase;
+  readonly revision: number;
+  /** The oldest revision whose events are kept. */
+  readonly oldest: number;
+}
+
+/** Opens or creates the database in `directory`. Throws {@link StoreError}. */
+export async function openDatabase(directory: string): Promise<OpenedDatabase> {
+  try {
+    await makePrivateDirectory(directory);
+  } catch (error) {
+    throw openError(directory, error);
+  }
+  const database: LevelDatabase = new Level(directory, {
+    keyEncoding: 'utf8',
+    valueEncoding: 'view',
+  });
+  try {
+    await database.open();
+  } catch (error) {
+    throw openError(directory, error);
+  }
+  try {
+    return { database, ...(await readMeta(database, directory)) };
+  } catch (error) {
+    await database.close();
+    throw error instanceof StoreError ? error : openError(directory, error);
+  }
+}
+
+async function readMeta(
+  database: LevelDatabase,
+  directory: string,
+): Promise<{ revision: number; oldest: number }> {
+  const format = await database.get(formatKey);
+  if (format === undefined) return initialize(database, directory);
+  const found = decodeNumber(formatKey, format);
+  if (found !== formatVersion) {
+    throw new StoreError(
+      'store_format',
+      `${directory} holds a store of format ${found}, this version reads ${formatVersion}`,
+      { remedy: 'run the version of Signet that wrote it' },
+    );
+  }
+  const revision = await readNumber(database, revisionKey);
+  const oldest = await readNumber(database, oldestKey);
+  await checkNewestEvent(database, revision);
+  return { revision, oldest };
+}
+
+async function initialize(
+  database: LevelDatabase,
+  directory: string,
+): Promise<{ revision: number; oldest: number }> {
+  const [stranger] = await database.keys({ limit: 1 }).all();
+  if (stranger !== undefined) {
+    throw new StoreError('store_format', `${directory} holds a database that is not Signet's`, {
+      remedy: 'give the store a directory of its own',
+    });
+  }
+  await database.batch(
+    [
+      { type: 'put', key: formatKey, value: encodeNumber(formatVersion) },
+      { type: 'put', key: revisionKey, value: encodeNumber(0) },
+      { type: 'put', key: oldestKey, value: encodeNumber(1) },
+    ],
+    { sync: true },
+  );
+  return { revision: 0, oldest: 1 };
+}
+
+/** Data, counter and events are written as one; a counter that fits no event means a lost file. */
+async function checkNewestEvent(database: LevelDatabase, revision: number): Promise<void> {
+  const range = eventRange(0, Number.MAX_SAFE_INTEGER);
+  const [newest] = await database.keys({ ...range, reverse: true, limit: 1 }).all();
+  const found = newest === undefined ? 0 : Number.parseInt(newest.slice(2), 16);
+  if (found !== revision) throw corrupt(revisionKey);
+}
+
+async function readNumber(database: LevelDatabase, key: string): Promise<number> {
+  const bytes = await database.get(key);
+  if (bytes === undefined) throw corrupt(key);
+  return decodeNumber(key, bytes);
+}

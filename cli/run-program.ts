@@ -1,7 +1,7 @@
 /** Runs one of the long-lived programs: config, start, wait for a signal, drain. */
 
 import { isMap, parseDocument } from 'yaml';
-import { type Closable, describeError, readText } from '../core/index.ts';
+import { type Closable, ConfigError, describeError, readText } from '../core/index.ts';
 import type { ProgramContext } from './program-context.ts';
 
 /** Settings given as flags or `SIGNET_*` variables, by config path; they override the file. */
@@ -43,12 +43,10 @@ export async function runUntilStopped(running: Closable, context: ProgramContext
   clearTimeout(forced);
 }
 
-/** Prints an error the way every command does: one line a fault, named `signet:`. */
+/** An error the way every command prints it: one line, named `signet:`; one for each fault of a config file. */
 export function formatFailure(error: unknown): string {
-  return describeError(error)
-    .split('\n')
-    .map((line) => `signet: ${line}\n`)
-    .join('');
+  const lines = error instanceof ConfigError ? error.message.split('\n') : [describeError(error)];
+  return lines.map((line) => `signet: ${line}\n`).join('');
 }
 
 // Longer than every program's own bound for its drain.

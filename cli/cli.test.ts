@@ -1,0 +1,64 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { createOutput, formatFields, formatRelative, formatTable } from './output.ts';
+import { configText, formatFailure } from './run-program.ts';
+
+test('a table is aligned, without blanks at the ends of lines', () => {
+  const text = formatTable(
+    ['ID', 'STATE'],
+    [
+      ['a', 'active'],
+      ['longer', ''],
+    ],
+    'none',
+  );
+  expect(text).toBe('ID      STATE\na       active\nlonger\n');
+  expect(formatTable(['ID'], [], 'none')).toBe('none\n');
+  expect(
+    formatFields([
+      ['A', '1'],
+      ['Longer', '2'],
+    ]),
+  ).toBe('A       1\nLonger  2\n');
+});
+
+test('an answer is a table for people and JSON for programs', () => {
+  const written: string[] = [];
+  const write = (text: string): void => void written.push(text);
+  createOutput('table', write).show({ a: 1 }, (value) => `a is ${value.a}\n`);
+  createOutput('json', write).show({ a: 1 }, (value) => `a is ${value.a}\n`);
+  expect(written).toEqual(['a is 1\n', '{\n  "a": 1\n}\n']);
+});
+
+test('a time is told as a distance from now', () => {
+  const now = Date.parse('2026-01-01T00:00:00Z');
+  expect(formatRelative('2026-01-01T01:30:00Z', now)).toBe('in 1h30m');
+  expect(formatRelative('2025-12-31T23:59:30Z', now)).toBe('30s ago');
+});
+
+test('flags override a config file, and stand alone without one', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cli-'));
+  try {
+    const path = join(directory, 'f.yaml');
+    writeFileSync(path, '# kept\na: 1\nb:\n  c: 2\n');
+    const { text, name } = await configText(path, [
+      [['b', 'c'], '3'],
+      [['d', 'e'], 'new'],
+      [['a'], undefined],
+    ]);
+    expect(name).toBe(path);
+    expect(text).toBe('# kept\na: 1\nb:\n  c: "3"\nd:\n  e: new\n');
+    expect((await configText(undefined, [[['a'], 'x']])).text).toBe('a: x\n');
+    // A faulty file is left as it is, so that its own faults are told with their places.
+    writeFileSync(path, 'a: [1\n');
+    expect((await configText(path, [[['a'], 'x']])).text).toBe('a: [1\n');
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('a failure is one line for each fault, named for the command', () => {
+  expect(formatFailure(new Error('one\ntwo'))).toBe('signet: one two\n');
+});

@@ -1,0 +1,142 @@
+/** PKCS#10 requests: only the public key counts, and only after proof of possession (RFC 2986). */
+
+import type { KeyObject } from 'node:crypto';
+import { CodedError, equalBytes } from '../core/index.ts';
+import { checkDer } from './der/check.ts';
+import { DerError } from './der/der-error.ts';
+import { encodeBitString, encodeElement, encodeInteger, encodeSequence } from './der/encode.ts';
+import { type DerReader, readDer } from './der/reader.ts';
+import { tag } from './der/tag.ts';
+import { publicKeyFromSpki, spkiOf } from './key.ts';
+import { KeyError } from './key-error.ts';
+import { encodeName } from './name.ts';
+import {
+  algorithmIdentifier,
+  algorithmOf,
+  type SignatureAlgorithm,
+  verifySignature,
+} from './signature-algorithm.ts';
+import type { Signer } from './signer.ts';
+import { type KeyKind, keyKindOfSpki } from './subject-public-key.ts';
+
+export type CsrErrorCode =
+  | 'csr_malformed'
+  | 'csr_size'
+  | 'csr_version'
+  | 'csr_key'
+  | 'csr_algorithm'
+  | 'csr_signature';
+
+export class CsrError extends CodedError<CsrErrorCode> {
+  override readonly name = 'CsrError';
+  override readonly kind = 'invalid_argument';
+}
+
+/**
+ * A request whose sender has proved to hold the private key. The subject is what was asked for; like
+ * the requested attributes, which are not even kept, it never reaches a certificate.
+ */
+export interface CertificateRequest {
+  readonly der: Uint8Array;
+  readonly spki: Uint8Array;
+  readonly publicKey: KeyObject;
+  readonly keyKind: KeyKind;
+  readonly subject: Uint8Array;
+}
+
+/** Throws {@link CsrError}: malformed bytes, a key we do not certify, or a signature that does not hold. */
+export function parseCertificateRequest(der: Uint8Array): CertificateRequest {
+  if (der.length > requestBytesMax) {
+    throw new CsrError('csr_size', `${der.length} bytes, at most ${requestBytesMax} are read`);
+  }
+  const own = new Uint8Array(der);
+  const { info, algorithm, signature, subject, spki } = readRequest(own);
+  const { publicKey, keyKind } = importKey(spki);
+  if (!isFor(algorithm, keyKind) || !verifySignature(algorithm, publicKey, info, signature)) {
+    throw new CsrError('csr_signature', 'the request is not signed by the key it asks to certify');
+  }
+  return { der: own, spki, publicKey, keyKind, subject };
+}
+
+/** A request with an empty subject and no attributes: the registry decides the names, not the sender. */
+export async function createCertificateRequest(signer: Signer): Promise<Uint8Array> {
+  const info = encodeSequence(
+    encodeInteger(0),
+    encodeName({}),
+    spkiOf(signer.publicKey),
+    // RFC 2986 §4.1: attributes are not optional, so the empty set is written.
+    encodeElement(attributesTag),
+  );
+  const signature = await signer.sign(info);
+  return encodeSequence(info, algorithmIdentifier(signer.algorithm), encodeBitString(signature));
+}
+
+interface RequestFields {
+  readonly info: Uint8Array;
+  readonly algorithm: SignatureAlgorithm;
+  readonly signature: Uint8Array;
+  readonly subject: Uint8Array;
+  readonly spki: Uint8Array;
+}
+
+function readRequest(der: Uint8Array): RequestFields {
+  try {
+    checkDer(der);
+    return readDer(der, (reader) =>
+      reader.sequence((fields) => {
+        const info = fields.element(tag.sequence).whole;
+        const algorithm = algorithmOf(fields.element(tag.sequence).whole);
+        if (algorithm === undefined) {
+          throw new CsrError(
+            'csr_algorithm',
+            'the signature algorithm of the request is not supported',
+          );
+        }
+        const signature = fields.octetAlignedBitString();
+        return { info, algorithm, signature, ...readDer(info, (body) => body.sequence(readInfo)) };
+      }),
+    );
+  } catch (cause) {
+    if (!(cause instanceof DerError)) throw cause;
+    throw new CsrError('csr_malformed', `not a certificate request: ${cause.message}`, { cause });
+  }
+}
+
+function readInfo(reader: DerReader): { subject: Uint8Array; spki: Uint8Array } {
+  const version = reader.smallInteger();
+  if (version !== 0) throw new CsrError('csr_version', `version ${version + 1}, only 1 exists`);
+  const subject = reader.element(tag.sequence).whole;
+  const spki = reader.element(tag.sequence).whole;
+  // Requested extensions are ignored on purpose: names in a certificate come from the registry.
+  reader.element(attributesTag);
+  return { subject, spki };
+}
+
+function importKey(spki: Uint8Array): { publicKey: KeyObject; keyKind: KeyKind } {
+  try {
+    const keyKind = keyKindOfSpki(spki);
+    const publicKey = publicKeyFromSpki(spki);
+    // What we certify must be what we checked: the import must not have understood another key.
+    if (!equalBytes(spkiOf(publicKey), spki)) {
+      throw new KeyError('key_malformed', 'the public key is not in its only DER form');
+    }
+    return { publicKey, keyKind };
+  } catch (cause) {
+    if (!(cause instanceof KeyError) && !(cause instanceof DerError)) throw cause;
+    const remedy = cause.remedy === undefined ? {} : { remedy: cause.remedy };
+    throw new CsrError('csr_key', `the requested key is refused: ${cause.message}`, {
+      cause,
+      ...remedy,
+    });
+  }
+}
+
+function isFor(algorithm: SignatureAlgorithm, keyKind: KeyKind): boolean {
+  return algorithm.startsWith(keyKind.startsWith('ec') ? 'ecdsa' : 'rsa');
+}
+
+// [0] IMPLICIT SET OF Attribute.
+const attributesTag = 0xa0;
+
+// An RSA-4096 request with many requested names has about 3 KiB.
+const requestBytesMax = 16 * 1024;

@@ -1,0 +1,65 @@
+/** Object identifiers between dotted text and their content octets (X.690 §8.19). */
+
+import { DerError } from './der-error.ts';
+
+export function decodeObjectIdentifier(content: Uint8Array): string {
+  if (content.length === 0 || content.length > octetsMax) {
+    throw new DerError(
+      'der_object_identifier',
+      `an object identifier has ${content.length} octets`,
+    );
+  }
+  const arcs: (number | bigint)[] = [];
+  let offset = 0;
+  while (offset < content.length) {
+    const end = endOfArc(content, offset);
+    arcs.push(decodeArc(content.subarray(offset, end)));
+    offset = end;
+  }
+  // The first two arcs share an octet group: 40 * first + second, where first is 0, 1 or 2.
+  const [joined = 0, ...rest] = arcs;
+  const first = joined < 40 ? 0 : joined < 80 ? 1 : 2;
+  const second = typeof joined === 'number' ? joined - 40 * first : joined - BigInt(40 * first);
+  return [first, second, ...rest].join('.');
+}
+
+/** The content octets of dotted text such as `2.5.29.17`. */
+export function encodeObjectIdentifierContent(dotted: string): Uint8Array {
+  const arcs = /^[012](\.(0|[1-9][0-9]*))+$/.test(dotted) ? dotted.split('.').map(BigInt) : [];
+  const [first, second, ...rest] = arcs;
+  if (first === undefined || second === undefined || (first < 2n && second >= 40n)) {
+    throw new DerError(
+      'der_object_identifier',
+      `${JSON.stringify(dotted)} is no object identifier`,
+    );
+  }
+  return Uint8Array.from([first * 40n + second, ...rest].flatMap(encodeArc));
+}
+
+function endOfArc(content: Uint8Array, start: number): number {
+  // X.690 §8.19.2: the first octet of an arc is never 80, which would add only a zero.
+  if (content[start] === 0x80) {
+    throw new DerError('der_object_identifier', 'an arc is not in its shortest form');
+  }
+  let end = start;
+  while (((content[end] ?? 0) & 0x80) !== 0) end += 1;
+  if (end >= content.length) throw new DerError('der_object_identifier', 'the last arc has no end');
+  return end + 1;
+}
+
+function decodeArc(octets: Uint8Array): number | bigint {
+  // Seven octets hold 49 bits, which a number keeps exactly; UUID arcs (2.25) need 128.
+  if (octets.length <= 7) {
+    return octets.reduce((value, octet) => value * 128 + (octet & 0x7f), 0);
+  }
+  return octets.reduce((value, octet) => value * 128n + BigInt(octet & 0x7f), 0n);
+}
+
+function encodeArc(arc: bigint): number[] {
+  const octets = [Number(arc & 0x7fn)];
+  for (let rest = arc >> 7n; rest > 0n; rest >>= 7n) octets.unshift(Number(rest & 0x7fn) | 0x80);
+  return octets;
+}
+
+// The longest in use are near 30; the bound keeps the arithmetic on long arcs small.
+const octetsMax = 64;

@@ -84,8 +84,8 @@ function readRequest(der: Uint8Array): RequestFields {
     checkDer(der);
     return readDer(der, (reader) =>
       reader.sequence((fields) => {
-        const info = fields.element(tag.sequence).whole;
-        const algorithm = algorithmOf(fields.element(tag.sequence).whole);
+        const info = fields.whole(tag.sequence);
+        const algorithm = algorithmOf(fields.whole(tag.sequence));
         if (algorithm === undefined) {
           throw new CsrError(
             'csr_algorithm',
@@ -105,10 +105,10 @@ function readRequest(der: Uint8Array): RequestFields {
 function readInfo(reader: DerReader): { subject: Uint8Array; spki: Uint8Array } {
   const version = reader.smallInteger();
   if (version !== 0) throw new CsrError('csr_version', `version ${version + 1}, only 1 exists`);
-  const subject = reader.element(tag.sequence).whole;
-  const spki = reader.element(tag.sequence).whole;
+  const subject = reader.whole(tag.sequence);
+  const spki = reader.whole(tag.sequence);
   // Requested extensions are ignored on purpose: names in a certificate come from the registry.
-  reader.element(attributesTag);
+  reader.content(attributesTag);
   return { subject, spki };
 }
 

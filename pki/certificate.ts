@@ -73,8 +73,8 @@ export function splitCertificates(concatenatedDer: Uint8Array): Uint8Array[] {
 }
 
 function readCertificate(der: Uint8Array, fields: DerReader): Certificate {
-  const tbs = fields.element(tag.sequence).whole;
-  const outerAlgorithm = fields.element(tag.sequence).whole;
+  const tbs = fields.whole(tag.sequence);
+  const outerAlgorithm = fields.whole(tag.sequence);
   const signature = fields.octetAlignedBitString();
   const { algorithm: innerAlgorithm, ...body } = readDer(tbs, (reader) => reader.sequence(readTbs));
   // RFC 5280 §4.1.1.2: the unsigned identifier must repeat the signed one.
@@ -102,8 +102,8 @@ function readTbs(reader: DerReader): Omit<
     throw new CertificateError('certificate_version', `version ${version + 1}, only 3 is accepted`);
   }
   const serial = readSerial(reader);
-  const algorithm = reader.element(tag.sequence).whole;
-  const issuer = reader.element(tag.sequence).whole;
+  const algorithm = reader.whole(tag.sequence);
+  const issuer = reader.whole(tag.sequence);
   const { notBeforeMs, notAfterMs } = reader.sequence((validity) => ({
     notBeforeMs: validity.time(),
     notAfterMs: validity.time(),
@@ -111,8 +111,8 @@ function readTbs(reader: DerReader): Omit<
   if (notAfterMs < notBeforeMs) {
     throw new CertificateError('certificate_validity', 'the certificate ends before it begins');
   }
-  const subject = reader.element(tag.sequence).whole;
-  const spki = reader.element(tag.sequence).whole;
+  const subject = reader.whole(tag.sequence);
+  const spki = reader.whole(tag.sequence);
   const extensions = reader.optionalExplicit(3, readExtensions) ?? noExtensions;
   return { serial, algorithm, issuer, notBeforeMs, notAfterMs, subject, spki, extensions };
 }
@@ -147,7 +147,7 @@ function describeAlgorithm(identifier: Uint8Array): string {
   return readDer(identifier, (reader) =>
     reader.sequence((fields) => {
       const oid = fields.objectIdentifier();
-      if (!fields.atEnd) fields.element();
+      if (!fields.atEnd) fields.skip();
       return oid;
     }),
   );

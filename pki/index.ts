@@ -17,7 +17,8 @@ export {
   encodeUtf8String,
 } from './der/encode.ts';
 export { checkDer } from './der/check.ts';
-export { type BitString, type DerElement, DerReader, readDer } from './der/reader.ts';
+export { type BitString } from './der/primitive.ts';
+export { DerReader, readDer } from './der/reader.ts';
 export { encodeTime } from './der/time.ts';
 
 export { KeyError, type KeyErrorCode } from './key-error.ts';
@@ -74,8 +75,8 @@ export {
   type LeafProfile,
   leafTemplate,
   type TbsTemplate,
-  type TbsValues,
 } from './tbs-template.ts';
+export { type TbsValues } from './splice-tbs.ts';
 
 export { type PathRefusal, type PathRefusalCode } from './path/path-refusal.ts';
 export { VerifiedPairs } from './path/verified-pairs.ts';

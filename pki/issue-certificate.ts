@@ -34,10 +34,10 @@ export function assembleCertificate(
 function namedAlgorithm(tbs: Uint8Array): Uint8Array {
   return readDer(tbs, (reader) =>
     reader.sequence((fields) => {
-      fields.optionalExplicit(0, (version) => version.element());
-      fields.element(tag.integer);
-      const algorithm = fields.element(tag.sequence).whole;
-      while (!fields.atEnd) fields.element();
+      fields.optionalExplicit(0, (version) => version.skip());
+      fields.content(tag.integer);
+      const algorithm = fields.whole(tag.sequence);
+      while (!fields.atEnd) fields.skip();
       return algorithm;
     }),
   );

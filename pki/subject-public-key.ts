@@ -1,7 +1,6 @@
 /** SubjectPublicKeyInfo: which kind of key the bytes hold, read strictly (RFC 5280 §4.1.2.7). */
 
 import { hash } from 'node:crypto';
-import { equalBytes } from '../core/index.ts';
 import { encodeNull, encodeObjectIdentifier, encodeSequence } from './der/encode.ts';
 import { type DerReader, readDer } from './der/reader.ts';
 import { KeyError } from './key-error.ts';
@@ -29,20 +28,32 @@ export function keyKindOfSpki(spki: Uint8Array): KeyKind {
  * The method of RFC 5280 needs SHA-1, and a verifier only ever compares identifiers.
  */
 export function keyIdOfSpki(spki: Uint8Array): Uint8Array {
-  const digest = hash('sha256', subjectPublicKeyBits(spki), 'buffer');
-  return new Uint8Array(digest.buffer, digest.byteOffset, keyIdLength);
+  const keyId = new Uint8Array(keyIdLength);
+  writeKeyId(keyId, 0, spki);
+  return keyId;
+}
+
+/** Writes the key identifier at `offset` and returns the offset after it. */
+export function writeKeyId(target: Uint8Array, offset: number, spki: Uint8Array): number {
+  // As a string of octets: returning a Buffer would cost more than the hash itself.
+  const digest = hash('sha256', subjectPublicKeyBits(spki), 'latin1');
+  for (let index = 0; index < keyIdLength; index += 1) {
+    target[offset + index] = digest.charCodeAt(index);
+  }
+  return offset + keyIdLength;
 }
 
 /** True if the key is an RSA one, by its algorithm identifier alone. */
 export function isRsaSpki(spki: Uint8Array): boolean {
-  const start = spki[1] === undefined || spki[1] < 0x80 ? 2 : 2 + (spki[1] & 0x7f);
-  return equalBytes(spki.subarray(start, start + rsaIdentifier.length), rsaIdentifier);
+  const first = spki[1] ?? 0;
+  const start = first < 0x80 ? 2 : 2 + (first & 0x7f);
+  return rsaIdentifier.every((octet, index) => spki[start + index] === octet);
 }
 
 function subjectPublicKeyBits(spki: Uint8Array): Uint8Array {
   return readDer(spki, (reader) =>
     reader.sequence((info) => {
-      info.element();
+      info.skip();
       return info.octetAlignedBitString();
     }),
   );
@@ -103,7 +114,8 @@ function unsupported(what: string): KeyError {
   });
 }
 
-const keyIdLength = 20;
+/** RFC 7093 §2: 160 bits. */
+export const keyIdLength = 20;
 const rsaEncryption = '1.2.840.113549.1.1.1';
 const ecPublicKey = '1.2.840.10045.2.1';
 

@@ -1,17 +1,12 @@
 /** Checks that bytes are DER all the way down, also where nobody looks at the values. */
 
-import {
-  type DerElement,
-  type DerReader,
-  checkBoolean,
-  checkInteger,
-  decodeBitString,
-  readDer,
-} from './reader.ts';
 import { DerError } from './der-error.ts';
-import { decodeObjectIdentifier } from './object-identifier.ts';
-import { decodeString, isStringTag } from './string.ts';
-import { isConstructed, tag } from './tag.ts';
+import { headerLength, readLength } from './header.ts';
+import { checkObjectIdentifier } from './object-identifier.ts';
+import { checkBoolean, checkInteger, checkNull, decodeBitString } from './primitive.ts';
+import { depthMax, derBytesMax } from './reader.ts';
+import { checkString, isStringTag } from './string.ts';
+import { describeTag, isConstructed, tag } from './tag.ts';
 
 /**
  * Walks `bytes` as one element and throws {@link DerError} where they are not DER. Parsers that skip
@@ -19,55 +14,64 @@ import { isConstructed, tag } from './tag.ts';
  * a second encoding of the same value.
  */
 export function checkDer(bytes: Uint8Array): void {
-  readDer(bytes, checkElement);
-}
-
-function checkElement(reader: DerReader): void {
-  const identifier = reader.peekTag();
-  if (identifier !== undefined && isConstructed(identifier)) {
-    if (!isUniversal(identifier)) {
-      reader.constructed(identifier, checkAll);
-    } else if (identifier === tag.sequence || identifier === tag.set) {
-      reader.constructed(identifier, checkAll);
-    } else {
-      // X.690 §10.2: DER writes every string in primitive form.
-      throw new DerError('der_tag', 'a primitive type is in constructed form');
-    }
-    return;
+  if (bytes.length > derBytesMax) {
+    throw new DerError('der_size', `${bytes.length} bytes, at most ${derBytesMax} are read`);
   }
-  checkPrimitive(reader.element());
+  const end = checkElement(bytes, 0, bytes.length, 0);
+  if (end < bytes.length) throw new DerError('der_trailing', 'bytes follow the element');
 }
 
-function checkAll(reader: DerReader): void {
-  while (!reader.atEnd) checkElement(reader);
+/** Returns where the element ends. By index, because it runs over every byte of every certificate. */
+function checkElement(bytes: Uint8Array, offset: number, limit: number, depth: number): number {
+  const length = readLength(bytes, offset, limit);
+  const identifier = bytes[offset] ?? 0;
+  const start = offset + headerLength(length);
+  const end = start + length;
+  if (!isConstructed(identifier)) {
+    if (isUniversal(identifier)) checkPrimitive(identifier, bytes.subarray(start, end));
+    return end;
+  }
+  if (isUniversal(identifier) && identifier !== tag.sequence && identifier !== tag.set) {
+    // X.690 §10.2: DER writes every string in primitive form.
+    throw new DerError(
+      'der_tag',
+      `${describeTag(identifier)} is a primitive type in constructed form`,
+    );
+  }
+  if (depth === depthMax) throw new DerError('der_depth', `nested deeper than ${depthMax}`);
+  let next = start;
+  while (next < end) next = checkElement(bytes, next, end, depth + 1);
+  return end;
 }
 
-function checkPrimitive({ tag: identifier, content }: DerElement): void {
-  if (!isUniversal(identifier)) return;
+function checkPrimitive(identifier: number, content: Uint8Array): void {
   switch (identifier) {
     case tag.boolean:
-      return checkBoolean(content);
+      checkBoolean(content);
+      break;
     case tag.integer:
     case tag.enumerated:
-      return checkInteger(content);
+      checkInteger(content);
+      break;
     case tag.bitString:
       decodeBitString(content);
-      return;
+      break;
     case tag.objectIdentifier:
-      decodeObjectIdentifier(content);
-      return;
+      checkObjectIdentifier(content);
+      break;
     case tag.null:
-      if (content.length > 0) throw new DerError('der_null', 'NULL has content');
-      return;
+      checkNull(content);
+      break;
     case tag.octetString:
+    // Times have rules that depend on the field, so the field's reader checks them.
     case tag.utcTime:
     case tag.generalizedTime:
-      return;
+      break;
     default:
       if (!isStringTag(identifier)) {
-        throw new DerError('der_tag', `type ${identifier} is not used in certificates`);
+        throw new DerError('der_tag', `${describeTag(identifier)} is not used in certificates`);
       }
-      decodeString(identifier, content);
+      checkString(identifier, content);
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { concatBytes, utf8Bytes } from '../../core/index.ts';
 import { DerError } from './der-error.ts';
+import { headerLength, writeHeader } from './header.ts';
 import { encodeObjectIdentifierContent } from './object-identifier.ts';
 import { contextTag, explicitTag, tag } from './tag.ts';
 
@@ -16,30 +17,6 @@ export function encodeHeader(identifier: number, length: number): Uint8Array {
   const header = new Uint8Array(headerLength(length));
   writeHeader(header, 0, identifier, length);
   return header;
-}
-
-/** How many octets identifier and length take before `length` octets of content. */
-export function headerLength(length: number): number {
-  return length < 0x80 ? 2 : length < 0x100 ? 3 : length < 0x1_0000 ? 4 : 5;
-}
-
-/** Writes identifier and length at `offset` and returns the offset of the content. */
-export function writeHeader(
-  target: Uint8Array,
-  offset: number,
-  identifier: number,
-  length: number,
-): number {
-  if (length > contentBytesMax) throw new DerError('der_size', `${length} bytes in one element`);
-  let next = offset;
-  target[next++] = identifier;
-  if (length >= 0x80) {
-    target[next++] = 0x80 | (headerLength(length) - 2);
-    if (length >= 0x1_0000) target[next++] = length >>> 16;
-    if (length >= 0x100) target[next++] = (length >>> 8) & 0xff;
-  }
-  target[next++] = length & 0xff;
-  return next;
 }
 
 export function encodeSequence(...parts: readonly Uint8Array[]): Uint8Array {
@@ -136,6 +113,3 @@ function compareBytes(left: Uint8Array, right: Uint8Array): number {
   }
   return left.length - right.length;
 }
-
-// Three length octets; the reader takes no more either.
-const contentBytesMax = 0xff_ffff;

@@ -3,24 +3,37 @@
 import { DerError } from './der-error.ts';
 
 export function decodeObjectIdentifier(content: Uint8Array): string {
-  if (content.length === 0 || content.length > octetsMax) {
-    throw new DerError(
-      'der_object_identifier',
-      `an object identifier has ${content.length} octets`,
-    );
-  }
+  checkObjectIdentifier(content);
   const arcs: (number | bigint)[] = [];
-  let offset = 0;
-  while (offset < content.length) {
-    const end = endOfArc(content, offset);
-    arcs.push(decodeArc(content.subarray(offset, end)));
-    offset = end;
+  let start = 0;
+  for (const [index, octet] of content.entries()) {
+    if (octet >= 0x80) continue;
+    arcs.push(decodeArc(content.subarray(start, index + 1)));
+    start = index + 1;
   }
   // The first two arcs share an octet group: 40 * first + second, where first is 0, 1 or 2.
   const [joined = 0, ...rest] = arcs;
   const first = joined < 40 ? 0 : joined < 80 ? 1 : 2;
   const second = typeof joined === 'number' ? joined - 40 * first : joined - BigInt(40 * first);
   return [first, second, ...rest].join('.');
+}
+
+/** Throws unless every arc is in its shortest form and ends (X.690 §8.19.2). */
+export function checkObjectIdentifier(content: Uint8Array): void {
+  if (content.length === 0 || content.length > octetsMax) {
+    throw new DerError(
+      'der_object_identifier',
+      `an object identifier has ${content.length} octets`,
+    );
+  }
+  let startsArc = true;
+  for (const octet of content) {
+    if (startsArc && octet === 0x80) {
+      throw new DerError('der_object_identifier', 'an arc is not in its shortest form');
+    }
+    startsArc = octet < 0x80;
+  }
+  if (!startsArc) throw new DerError('der_object_identifier', 'the last arc has no end');
 }
 
 /** The content octets of dotted text such as `2.5.29.17`. */
@@ -34,17 +47,6 @@ export function encodeObjectIdentifierContent(dotted: string): Uint8Array {
     );
   }
   return Uint8Array.from([first * 40n + second, ...rest].flatMap(encodeArc));
-}
-
-function endOfArc(content: Uint8Array, start: number): number {
-  // X.690 §8.19.2: the first octet of an arc is never 80, which would add only a zero.
-  if (content[start] === 0x80) {
-    throw new DerError('der_object_identifier', 'an arc is not in its shortest form');
-  }
-  let end = start;
-  while (((content[end] ?? 0) & 0x80) !== 0) end += 1;
-  if (end >= content.length) throw new DerError('der_object_identifier', 'the last arc has no end');
-  return end + 1;
 }
 
 function decodeArc(octets: Uint8Array): number | bigint {

@@ -1,22 +1,18 @@
 /** A strict reader of DER: one encoding per value, nothing left over, every walk bounded. */
 
 import { DerError } from './der-error.ts';
+import { headerLength, readLength } from './header.ts';
 import { decodeObjectIdentifier } from './object-identifier.ts';
+import {
+  type BitString,
+  checkBoolean,
+  checkInteger,
+  checkNull,
+  decodeBitString,
+} from './primitive.ts';
 import { decodeString } from './string.ts';
 import { contextTag, describeTag, explicitTag, tag } from './tag.ts';
 import { decodeTime } from './time.ts';
-
-export interface DerElement {
-  readonly tag: number;
-  readonly content: Uint8Array;
-  /** Identifier, length and content together. */
-  readonly whole: Uint8Array;
-}
-
-export interface BitString {
-  readonly unusedBits: number;
-  readonly bytes: Uint8Array;
-}
 
 /**
  * Reads all of `bytes` with `read`. Throws {@link DerError} on the first byte that is not DER, and when
@@ -29,7 +25,7 @@ export function readDer<T>(bytes: Uint8Array, read: (reader: DerReader) => T): T
   if (bytes.length > derBytesMax) {
     throw new DerError('der_size', `${bytes.length} bytes, at most ${derBytesMax} are read`);
   }
-  return readAll(new DerReader(bytes, 0), read);
+  return readAll(new DerReader(bytes, 0, bytes.length, 0), read);
 }
 
 /**
@@ -38,45 +34,51 @@ export function readDer<T>(bytes: Uint8Array, read: (reader: DerReader) => T): T
  */
 export class DerReader {
   readonly #bytes: Uint8Array;
+  readonly #end: number;
   readonly #depth: number;
-  #offset = 0;
+  #offset: number;
 
-  constructor(bytes: Uint8Array, depth: number) {
+  constructor(bytes: Uint8Array, start: number, end: number, depth: number) {
     this.#bytes = bytes;
+    this.#offset = start;
+    this.#end = end;
     this.#depth = depth;
   }
 
   get atEnd(): boolean {
-    return this.#offset === this.#bytes.length;
+    return this.#offset === this.#end;
   }
 
   /** The identifier octet of the next element, or undefined at the end. */
   peekTag(): number | undefined {
-    return this.#bytes[this.#offset];
+    return this.#offset < this.#end ? this.#bytes[this.#offset] : undefined;
   }
 
-  /** The next element whatever it is; `expected` demands one identifier octet. */
-  element(expected?: number): DerElement {
+  /** The content of the next element, which has this identifier octet. */
+  content(expected: number): Uint8Array {
+    const start = this.#advance(expected);
+    return this.#bytes.subarray(start, this.#offset);
+  }
+
+  /** Identifier, length and content of the next element, which has this identifier octet. */
+  whole(expected: number): Uint8Array {
     const start = this.#offset;
-    const identifier = this.#bytes[start];
-    if (expected !== undefined && identifier !== expected) {
-      throw new DerError(
-        'der_tag',
-        `expected ${describeTag(expected)}, found ${describeTag(identifier)}`,
-      );
-    }
-    if (identifier === undefined) throw truncated();
-    // Tag numbers above 30 take more octets; nothing in PKIX uses them.
-    if ((identifier & 0x1f) === 0x1f || identifier === 0) {
-      throw new DerError('der_tag', `${describeTag(identifier)} is not used in certificates`);
-    }
-    const contentStart = this.#lengthAt(start + 1);
-    const end = this.#offset;
-    return {
-      tag: identifier,
-      content: this.#bytes.subarray(contentStart, end),
-      whole: this.#bytes.subarray(start, end),
-    };
+    this.#advance(expected);
+    return this.#bytes.subarray(start, this.#offset);
+  }
+
+  /** Passes over the next element whatever it is, and returns its identifier octet. */
+  skip(): number {
+    const identifier = this.peekTag();
+    this.#advance(identifier);
+    return identifier ?? 0;
+  }
+
+  /** The next element whatever it is. */
+  element(): { readonly tag: number; readonly content: Uint8Array } {
+    const identifier = this.peekTag();
+    const start = this.#advance(identifier);
+    return { tag: identifier ?? 0, content: this.#bytes.subarray(start, this.#offset) };
   }
 
   sequence<T>(read: (reader: DerReader) => T): T {
@@ -85,6 +87,13 @@ export class DerReader {
 
   set<T>(read: (reader: DerReader) => T): T {
     return this.constructed(tag.set, read);
+  }
+
+  constructed<T>(identifier: number, read: (reader: DerReader) => T): T {
+    // A nested bomb would otherwise grow the stack by one frame for every two bytes.
+    if (this.#depth >= depthMax) throw new DerError('der_depth', `nested deeper than ${depthMax}`);
+    const start = this.#advance(identifier);
+    return readAll(new DerReader(this.#bytes, start, this.#offset, this.#depth + 1), read);
   }
 
   /** What EXPLICIT `[number]` holds, or undefined if the next element is another one. */
@@ -96,13 +105,7 @@ export class DerReader {
   /** The content of a primitive IMPLICIT `[number]`, or undefined if the next element is another one. */
   optionalImplicit(number: number): Uint8Array | undefined {
     const identifier = contextTag(number);
-    return this.peekTag() === identifier ? this.element(identifier).content : undefined;
-  }
-
-  constructed<T>(identifier: number, read: (reader: DerReader) => T): T {
-    // A nested bomb would otherwise grow the stack by one frame for every two bytes.
-    if (this.#depth >= depthMax) throw new DerError('der_depth', `nested deeper than ${depthMax}`);
-    return readAll(new DerReader(this.element(identifier).content, this.#depth + 1), read);
+    return this.peekTag() === identifier ? this.content(identifier) : undefined;
   }
 
   /** Every remaining element by `read`, at most `countMax` of them. */
@@ -118,7 +121,7 @@ export class DerReader {
   }
 
   boolean(): boolean {
-    const { content } = this.element(tag.boolean);
+    const content = this.content(tag.boolean);
     checkBoolean(content);
     return content[0] === 0xff;
   }
@@ -132,7 +135,7 @@ export class DerReader {
 
   /** The two's complement content of an INTEGER. */
   integer(): Uint8Array {
-    const { content } = this.element(tag.integer);
+    const content = this.content(tag.integer);
     checkInteger(content);
     return content;
   }
@@ -147,20 +150,19 @@ export class DerReader {
   }
 
   null(): void {
-    if (this.element(tag.null).content.length > 0)
-      throw new DerError('der_null', 'NULL has content');
+    checkNull(this.content(tag.null));
   }
 
   objectIdentifier(): string {
-    return decodeObjectIdentifier(this.element(tag.objectIdentifier).content);
+    return decodeObjectIdentifier(this.content(tag.objectIdentifier));
   }
 
   octetString(): Uint8Array {
-    return this.element(tag.octetString).content;
+    return this.content(tag.octetString);
   }
 
   bitString(): BitString {
-    return decodeBitString(this.element(tag.bitString).content);
+    return decodeBitString(this.content(tag.bitString));
   }
 
   /** A BIT STRING of whole octets, as keys and signatures are. */
@@ -182,62 +184,20 @@ export class DerReader {
     return decodeString(identifier, content);
   }
 
-  #lengthAt(offset: number): number {
-    const first = this.#bytes[offset];
-    if (first === undefined) throw truncated();
-    let length = first;
-    let contentStart = offset + 1;
-    if (first >= 0x80) {
-      const octets = first & 0x7f;
-      if (octets === 0) throw new DerError('der_length', 'indefinite length');
-      if (octets > lengthOctetsMax) throw new DerError('der_length', `${octets} length octets`);
-      length = 0;
-      for (let index = 0; index < octets; index += 1) {
-        const octet = this.#bytes[contentStart + index];
-        if (octet === undefined) throw truncated();
-        length = length * 256 + octet;
-      }
-      contentStart += octets;
-      // X.690 §10.1: the fewest octets that can hold the length.
-      if (length < 0x80 || length < 2 ** (8 * (octets - 1))) {
-        throw new DerError('der_length', 'length is not in its shortest form');
-      }
+  /** Moves past the next element and returns where its content begins; it ends at the new offset. */
+  #advance(expected: number | undefined): number {
+    const identifier = this.peekTag();
+    if (identifier !== expected) {
+      throw new DerError(
+        'der_tag',
+        `expected ${describeTag(expected)}, found ${describeTag(identifier)}`,
+      );
     }
-    const end = contentStart + length;
-    if (end > this.#bytes.length) throw truncated();
-    this.#offset = end;
-    return contentStart;
+    const length = readLength(this.#bytes, this.#offset, this.#end);
+    const start = this.#offset + headerLength(length);
+    this.#offset = start + length;
+    return start;
   }
-}
-
-/** Throws unless `content` is one octet, 00 or FF (X.690 §11.1). */
-export function checkBoolean(content: Uint8Array): void {
-  if (content.length !== 1 || (content[0] !== 0 && content[0] !== 0xff)) {
-    throw new DerError('der_boolean', 'a boolean is one octet, 00 or ff');
-  }
-}
-
-/** Throws unless `content` is the shortest two's complement form (X.690 §8.3.2). */
-export function checkInteger(content: Uint8Array): void {
-  const [first, second] = content;
-  if (first === undefined) throw new DerError('der_integer', 'an integer has no content');
-  if (second === undefined) return;
-  if ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80)) {
-    throw new DerError('der_integer', 'an integer is not in its shortest form');
-  }
-}
-
-export function decodeBitString(content: Uint8Array): BitString {
-  const unusedBits = content[0];
-  if (unusedBits === undefined || unusedBits > 7) {
-    throw new DerError('der_bit_string', 'the count of unused bits is missing or above 7');
-  }
-  const bytes = content.subarray(1);
-  const last = bytes.at(-1);
-  if (last === undefined ? unusedBits > 0 : (last & ((1 << unusedBits) - 1)) !== 0) {
-    throw new DerError('der_bit_string', 'unused bits are not zero');
-  }
-  return { unusedBits, bytes };
 }
 
 function readAll<T>(reader: DerReader, read: (reader: DerReader) => T): T {
@@ -251,15 +211,8 @@ function readAll<T>(reader: DerReader, read: (reader: DerReader) => T): T {
   return value;
 }
 
-function truncated(): DerError {
-  return new DerError('der_truncated', 'the bytes end inside an element');
-}
-
 // Certificates nest about nine deep; twice that is generous, and keeps recursion shallow.
-const depthMax = 16;
+export const depthMax = 16;
 
 // A certificate with an RSA-4096 key and a hundred names has about 6 KiB.
 export const derBytesMax = 64 * 1024;
-
-// 64 KiB needs three octets; more could only claim a length that is refused anyway.
-const lengthOctetsMax = 3;

@@ -14,6 +14,12 @@ export function decodeString(identifier: number, content: Uint8Array): string {
   return text;
 }
 
+/** Throws like {@link decodeString}, and is cheap for the plain ASCII that nearly all strings are. */
+export function checkString(identifier: number, content: Uint8Array): void {
+  if (identifier === tag.utf8String && content.every((octet) => octet < 0x80)) return;
+  decodeString(identifier, content);
+}
+
 /** The text of IA5String content, which GeneralName holds under a context tag. */
 export function decodeIa5(content: Uint8Array): string {
   return decodeString(tag.ia5String, content);

@@ -28,26 +28,36 @@ export function decodeTime(identifier: number, content: Uint8Array): number {
 
 /** The whole element for an instant; fractions of a second are cut off. */
 export function encodeTime(instantMs: number): Uint8Array {
+  const element = new Uint8Array(timeLength(instantMs));
+  writeTime(element, 0, instantMs);
+  return element;
+}
+
+/** The octets {@link writeTime} will write. */
+export function timeLength(instantMs: number): number {
+  return instantMs < firstGeneralizedMs ? 15 : 17;
+}
+
+/** Writes the whole element at `offset` and returns the offset after it. */
+export function writeTime(target: Uint8Array, offset: number, instantMs: number): number {
   const date = new Date(instantMs);
   const year = date.getUTCFullYear();
   if (!(year >= firstUtcYear && year <= lastYear)) {
     throw new DerError('der_time', `${instantMs} ms is outside the years 1950 to 9999`);
   }
   const isUtc = year <= lastUtcYear;
-  const digits = isUtc ? 12 : 14;
-  const bytes = new Uint8Array(2 + digits + 1);
-  bytes[0] = isUtc ? tag.utcTime : tag.generalizedTime;
-  bytes[1] = digits + 1;
-  let offset = 2;
-  if (!isUtc) offset = putDigits(bytes, offset, Math.floor(year / 100));
-  offset = putDigits(bytes, offset, year % 100);
-  offset = putDigits(bytes, offset, date.getUTCMonth() + 1);
-  offset = putDigits(bytes, offset, date.getUTCDate());
-  offset = putDigits(bytes, offset, date.getUTCHours());
-  offset = putDigits(bytes, offset, date.getUTCMinutes());
-  offset = putDigits(bytes, offset, date.getUTCSeconds());
-  bytes[offset] = upperZ;
-  return bytes;
+  target[offset] = isUtc ? tag.utcTime : tag.generalizedTime;
+  target[offset + 1] = isUtc ? 13 : 15;
+  let next = offset + 2;
+  if (!isUtc) next = putDigits(target, next, Math.floor(year / 100));
+  next = putDigits(target, next, year % 100);
+  next = putDigits(target, next, date.getUTCMonth() + 1);
+  next = putDigits(target, next, date.getUTCDate());
+  next = putDigits(target, next, date.getUTCHours());
+  next = putDigits(target, next, date.getUTCMinutes());
+  next = putDigits(target, next, date.getUTCSeconds());
+  target[next] = upperZ;
+  return next + 1;
 }
 
 function instantOf(year: number, monthToSecond: string): number {
@@ -74,5 +84,6 @@ function putDigits(bytes: Uint8Array, offset: number, value: number): number {
 const firstUtcYear = 1950;
 const lastUtcYear = 2049;
 const lastYear = 9999;
+const firstGeneralizedMs = Date.UTC(lastUtcYear + 1, 0);
 const zero = 0x30;
 const upperZ = 0x5a;

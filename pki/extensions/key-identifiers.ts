@@ -13,7 +13,7 @@ export function decodeAuthorityKeyId(value: Uint8Array): Uint8Array | undefined 
     reader.sequence((fields) => {
       const keyId = fields.optionalImplicit(0);
       // authorityCertIssuer and authorityCertSerialNumber name a certificate, not a key: not used.
-      if (fields.peekTag() === 0xa1) fields.element();
+      if (fields.peekTag() === 0xa1) fields.skip();
       fields.optionalImplicit(2);
       return keyId;
     }),

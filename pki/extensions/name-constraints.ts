@@ -2,7 +2,7 @@
 
 import { DerError } from '../der/der-error.ts';
 import { encodeElement, encodeSequence } from '../der/encode.ts';
-import { type DerElement, type DerReader, readDer } from '../der/reader.ts';
+import { type DerReader, readDer } from '../der/reader.ts';
 import { decodeIa5 } from '../der/string.ts';
 import { utf8Bytes } from '../../core/index.ts';
 import { nameTag } from './subject-alt-name.ts';
@@ -65,18 +65,18 @@ function readSubtree(reader: DerReader): NameSubtree {
     case nameTag.email:
       return { kind: 'email', base: decodeIa5(element.content) };
     case nameTag.ip:
-      return ipSubtree(element);
+      return ipSubtree(element.content);
     case nameTag.directory:
       return {
         kind: 'directory',
-        base: readDer(element.content, (name) => name.element(0x30).whole),
+        base: readDer(element.content, (name) => name.whole(0x30)),
       };
     default:
       return { kind: 'other', tag: element.tag };
   }
 }
 
-function ipSubtree({ content }: DerElement): NameSubtree {
+function ipSubtree(content: Uint8Array): NameSubtree {
   if (content.length !== 8 && content.length !== 32) {
     throw new DerError('der_string', `an address range has ${content.length} bytes`);
   }

@@ -2,39 +2,60 @@
 
 import { concatBytes } from '../../core/index.ts';
 import { DerError } from '../der/der-error.ts';
-import { encodeBoolean, encodeObjectIdentifier, headerLength, writeHeader } from '../der/encode.ts';
+import { encodeBoolean, encodeObjectIdentifier } from '../der/encode.ts';
+import { headerLength, writeHeader } from '../der/header.ts';
 import { tag } from '../der/tag.ts';
 import { extensionOid } from './extension-oid.ts';
 import { nameTag } from './subject-alt-name.ts';
 
-/** The whole extension. Throws {@link DerError} on an empty list or a name that is not ASCII. */
-export function subjectAltNameExtension(
+/** The names of one certificate and the lengths of the structures around them. */
+export interface SubjectAltNamePlan {
+  readonly uris: readonly string[];
+  readonly dnsNames: readonly string[];
+  readonly prefix: Uint8Array;
+  readonly namesLength: number;
+  /** Of the whole extension. */
+  readonly length: number;
+}
+
+/** Throws {@link DerError} on an empty list. */
+export function planSubjectAltName(
   uris: readonly string[],
   dnsNames: readonly string[],
   critical: boolean,
-): Uint8Array {
+): SubjectAltNamePlan {
   if (uris.length + dnsNames.length === 0) {
     throw new DerError('der_size', 'subject alternative name is empty');
   }
   const prefix = critical ? criticalPrefix : plainPrefix;
   const namesLength = lengthOf(uris) + lengthOf(dnsNames);
-  const sequenceLength = headerLength(namesLength) + namesLength;
-  const octetsLength = headerLength(sequenceLength) + sequenceLength;
-  const bodyLength = prefix.length + octetsLength;
+  const length = wrapped(prefix.length + wrapped(wrapped(namesLength)));
+  return { uris, dnsNames, prefix, namesLength, length };
+}
 
-  const extension = new Uint8Array(headerLength(bodyLength) + bodyLength);
-  let offset = writeHeader(extension, 0, tag.sequence, bodyLength);
-  extension.set(prefix, offset);
-  offset = writeHeader(extension, offset + prefix.length, tag.octetString, sequenceLength);
-  offset = writeHeader(extension, offset, tag.sequence, namesLength);
-  for (const uri of uris) offset = putName(extension, offset, nameTag.uri, uri);
-  for (const name of dnsNames) offset = putName(extension, offset, nameTag.dns, name);
-  return extension;
+/** Writes the whole extension and returns the offset after it. Throws {@link DerError} on a name that is not ASCII. */
+export function writeSubjectAltName(
+  target: Uint8Array,
+  offset: number,
+  { uris, dnsNames, prefix, namesLength }: SubjectAltNamePlan,
+): number {
+  const sequenceLength = wrapped(namesLength);
+  let next = writeHeader(target, offset, tag.sequence, prefix.length + wrapped(sequenceLength));
+  target.set(prefix, next);
+  next = writeHeader(target, next + prefix.length, tag.octetString, sequenceLength);
+  next = writeHeader(target, next, tag.sequence, namesLength);
+  for (const uri of uris) next = putName(target, next, nameTag.uri, uri);
+  for (const name of dnsNames) next = putName(target, next, nameTag.dns, name);
+  return next;
+}
+
+function wrapped(length: number): number {
+  return headerLength(length) + length;
 }
 
 function lengthOf(names: readonly string[]): number {
   let length = 0;
-  for (const name of names) length += headerLength(name.length) + name.length;
+  for (const name of names) length += wrapped(name.length);
   return length;
 }
 

@@ -2,6 +2,7 @@
 
 import { equalBytes } from '../../core/index.ts';
 import { readDer } from '../der/reader.ts';
+import { tag } from '../der/tag.ts';
 
 /**
  * The host of `uri` against `base`: a base with a leading dot means the hosts below it, any other the one
@@ -67,7 +68,7 @@ function matchesHost(host: string, base: string): boolean {
 
 function relativeNames(name: Uint8Array): Uint8Array[] {
   return readDer(name, (reader) =>
-    reader.sequence((names) => names.each(relativeNamesMax, (rdn) => rdn.element().whole)),
+    reader.sequence((names) => names.each(relativeNamesMax, (rdn) => rdn.whole(tag.set))),
   );
 }
 

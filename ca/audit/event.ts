@@ -83,6 +83,8 @@ export type AuditAct =
   | {
       readonly type: 'authority.prepared' | 'authority.activated' | 'authority.retired';
       readonly authority: AuditedAuthority;
+      /** An operator went on although somebody might be stranded. */
+      readonly forced?: boolean;
     }
   | { readonly type: 'authority.issuing_rotated'; readonly certificate: AuditedCertificate }
   | {

@@ -1,0 +1,114 @@
+/** Authorities as they stand in the store: one JSON record each, and one for what they share. */
+
+import { z } from 'zod';
+import { canonicalJson, fromBase64, type Json, toBase64, utf8Bytes } from '../../core/index.ts';
+import { parseCertificate } from '../../pki/index.ts';
+import type { Authority } from './authority.ts';
+import { AuthorityError } from './authority-error.ts';
+
+export interface AuthorityRecord {
+  readonly authority: Authority;
+  /** Absent once the key is destroyed. */
+  readonly sealedKey?: Uint8Array;
+}
+
+/** What all authorities share. It is written with every change, so its revision guards them all. */
+export interface SharedRecord {
+  readonly trustDomain: string;
+  readonly bundleSequence: bigint;
+  readonly sealedCheckValue: Uint8Array;
+}
+
+export function formatAuthorityRecord({ authority, sealedKey }: AuthorityRecord): Uint8Array {
+  const { certificate, ...plain } = authority;
+  return encode({
+    version: 1,
+    ...plain,
+    certificate: toBase64(certificate.der),
+    ...(sealedKey === undefined ? {} : { sealedKey: toBase64(sealedKey) }),
+  });
+}
+
+/** Throws {@link AuthorityError} `authority_record_invalid`. */
+export function parseAuthorityRecord(key: string, value: Uint8Array): AuthorityRecord {
+  const { version: _, certificate, sealedKey, ...plain } = decode(key, value, authoritySchema);
+  return {
+    authority: { ...dropUndefined(plain), certificate: parseCertificate(certificate) },
+    ...(sealedKey === undefined ? {} : { sealedKey }),
+  };
+}
+
+export function formatSharedRecord(record: SharedRecord): Uint8Array {
+  return encode({
+    version: 1,
+    trustDomain: record.trustDomain,
+    bundleSequence: String(record.bundleSequence),
+    sealedCheckValue: toBase64(record.sealedCheckValue),
+  });
+}
+
+/** Throws {@link AuthorityError} `authority_record_invalid`. */
+export function parseSharedRecord(key: string, value: Uint8Array): SharedRecord {
+  const { version: _, ...record } = decode(key, value, sharedSchema);
+  return record;
+}
+
+const base64Field = z.string().transform((text, context) => {
+  const bytes = fromBase64(text);
+  if (bytes !== undefined) return bytes;
+  context.addIssue({ code: 'custom', message: 'not base64' });
+  return z.NEVER;
+});
+
+const authoritySchema = z.strictObject({
+  version: z.literal(1),
+  id: z.string(),
+  tier: z.enum(['root', 'issuing']),
+  state: z.enum(['prepared', 'active', 'draining', 'retired']),
+  parentId: z.string().optional(),
+  certificate: base64Field,
+  preparedAtMs: z.number(),
+  activatedAtMs: z.number().optional(),
+  retiredAtMs: z.number().optional(),
+  lastLeafNotAfterMs: z.number().optional(),
+  sealedKey: base64Field.optional(),
+});
+
+const sharedSchema = z.strictObject({
+  version: z.literal(1),
+  trustDomain: z.string(),
+  bundleSequence: z
+    .string()
+    .regex(/^\d{1,20}$/)
+    .transform((text) => BigInt(text)),
+  sealedCheckValue: base64Field,
+});
+
+function encode(value: Json): Uint8Array {
+  return utf8Bytes(canonicalJson(value));
+}
+
+function decode<Schema extends z.ZodType>(
+  key: string,
+  value: Uint8Array,
+  schema: Schema,
+): z.output<Schema> {
+  try {
+    return schema.parse(JSON.parse(new TextDecoder().decode(value)));
+  } catch (error) {
+    throw new AuthorityError('authority_record_invalid', `the record ${key} is not understood`, {
+      cause: error,
+      remedy: 'restore the store from a backup, or use the version of Signet that wrote it',
+    });
+  }
+}
+
+type Defined<T> = {
+  [Key in keyof T as undefined extends T[Key] ? never : Key]: T[Key];
+} & { [Key in keyof T as undefined extends T[Key] ? Key : never]?: Exclude<T[Key], undefined> };
+
+/** An absent value and one that is undefined are two things to the compiler, and one to JSON. */
+function dropUndefined<T extends object>(value: T): Defined<T> {
+  const entries = Object.entries(value).filter(([, member]) => member !== undefined);
+  return Object.fromEntries(entries) as Defined<T>;
+}

@@ -1,0 +1,87 @@
+/** The CA's configuration file. */
+
+import { join } from 'node:path';
+import { z } from 'zod';
+import {
+  addressField,
+  checkSocketPath,
+  ConfigError,
+  durationField,
+  parseConfig,
+  SocketPathError,
+  socketPathField,
+} from '../core/index.ts';
+import { parseTrustDomain, type TrustDomain, TrustDomainError } from '../spiffe/index.ts';
+import type { KeyEncryptionKeySource } from './authority/key-encryption-key.ts';
+import { defaultLifetimes, type Lifetimes } from './authority/lifetimes.ts';
+
+export interface CaConfig {
+  readonly trustDomain: TrustDomain;
+  /** Holds `store/` and `audit/`. */
+  readonly data: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly adminSocket: string;
+  readonly keyEncryptionKey: KeyEncryptionKeySource;
+  readonly lifetimes: Lifetimes;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+/** Throws ConfigError with every fault of the text. Contradictions between lifetimes are `startCa`'s. */
+export function parseCaConfig(text: string, fileName: string): CaConfig {
+  const { lifetimes, adminSocket, ...rest } = parseConfig(text, fileName, schema);
+  const socket = adminSocket ?? join(rest.data, 'admin.sock');
+  try {
+    checkSocketPath(socket);
+  } catch (error) {
+    if (!(error instanceof SocketPathError)) throw error;
+    throw new ConfigError(fileName, [
+      { path: 'adminSocket', line: 1, column: 1, reason: `${error.message}; set adminSocket` },
+    ]);
+  }
+  return {
+    ...rest,
+    adminSocket: socket,
+    lifetimes: {
+      rootMs: lifetimes?.root ?? defaultLifetimes.rootMs,
+      issuingMs: lifetimes?.issuing ?? defaultLifetimes.issuingMs,
+      x509SvidMs: lifetimes?.x509Svid ?? defaultLifetimes.x509SvidMs,
+      nodeSvidMs: lifetimes?.nodeSvid ?? defaultLifetimes.nodeSvidMs,
+      backdateMs: lifetimes?.backdate ?? defaultLifetimes.backdateMs,
+    },
+  };
+}
+
+const trustDomainField = z.string().transform((text, context): TrustDomain => {
+  try {
+    return parseTrustDomain(text);
+  } catch (error) {
+    if (!(error instanceof TrustDomainError)) throw error;
+    context.addIssue({ code: 'custom', message: error.message });
+    return z.NEVER;
+  }
+});
+
+const absolutePathField = z
+  .string()
+  .refine((path) => path.startsWith('/'), { message: 'must be an absolute path' });
+
+const schema = z.strictObject({
+  trustDomain: trustDomainField,
+  data: absolutePathField,
+  listen: addressField.default({ host: '::', port: 7443 }),
+  adminSocket: socketPathField.optional(),
+  keyEncryptionKey: z.union(
+    [z.strictObject({ file: absolutePathField }), z.strictObject({ env: z.string().min(1) })],
+    { error: 'say where it is: { file: /path } or { env: NAME }' },
+  ),
+  lifetimes: z
+    .strictObject({
+      root: durationField.optional(),
+      issuing: durationField.optional(),
+      x509Svid: durationField.optional(),
+      nodeSvid: durationField.optional(),
+      backdate: durationField.optional(),
+    })
+    .optional(),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+});

@@ -1,0 +1,163 @@
+/**
+ * The issuance cycle: from a request to a certificate, in numbered steps. ARCHITECTURE.md tells them
+ * under the same numbers. It is the only way from the network to a CA key.
+ */
+
+import { hash } from 'node:crypto';
+import { type Clock, toHex } from '../../core/index.ts';
+import {
+  type CertificateRequest,
+  CsrError,
+  issueCertificate,
+  parseCertificateRequest,
+} from '../../pki/index.ts';
+import type { SpiffeId } from '../../spiffe/index.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
+import type { AuditedCertificate } from '../audit/event.ts';
+import type { Authorities } from '../authority/authorities.ts';
+import { AuthorityError } from '../authority/authority-error.ts';
+import type { Issuer } from '../authority/issuer.ts';
+import { type IssuanceRefusal, refuse } from './issuance-refusal.ts';
+import { judgeKey, leafKeyPolicy } from './key-policy.ts';
+import { type LeafIntent, lintLeaf } from './lint.ts';
+import { authorize, type IssuanceSubject, type SubjectDeps } from './profile.ts';
+import type { Serials } from './serial.ts';
+import { leafValidity } from './validity.ts';
+
+export interface IssuanceDeps extends SubjectDeps {
+  readonly clock: Clock;
+  readonly authorities: Authorities;
+  readonly serials: Serials;
+  readonly audit: AuditLog;
+}
+
+export interface IssuanceRequest {
+  readonly subject: IssuanceSubject;
+  /** PKCS#10, DER. Its key is taken, and nothing else of it. */
+  readonly csr: Uint8Array;
+}
+
+export interface Issued {
+  readonly kind: 'issued';
+  readonly id: SpiffeId;
+  /** DER, leaf first, then the issuing authority; no root. */
+  readonly chain: readonly Uint8Array[];
+  readonly serial: string;
+  readonly notAfterMs: number;
+  /** DER of the root that the chain leads to. */
+  readonly root: Uint8Array;
+}
+
+/** Issues one certificate, or says why not. Throws only what is no fault of the request. */
+export async function issueX509Svid(
+  deps: IssuanceDeps,
+  request: IssuanceRequest,
+): Promise<Issued | IssuanceRefusal> {
+  // 1. Authorize the caller and the entry. The names come from here, never from the request.
+  const grant = await authorize(deps, request.subject);
+  if (grant.kind === 'refused') return grant;
+
+  // 2. Parse the request, with proof that whoever made it holds the key.
+  const csr = readRequest(request.csr);
+  if (csr.kind === 'refused') return csr;
+
+  // 3. Key policy: kinds and sizes that are accepted, and none of the CA's own keys.
+  const issuer = currentIssuer(deps.authorities);
+  if (issuer.kind === 'refused') return issuer;
+  const keyRefusal = judgeKey(csr.request, leafKeyPolicy, issuer.issuer.keyId);
+  if (keyRefusal !== undefined) return keyRefusal;
+
+  // 4. Profile and validity, capped by the issuer's own. From here on the issuer expects the leaf, so
+  //    that it is not retired under our hands.
+  const { issuer: by } = issuer;
+  const { backdateMs } = deps.lifetimes;
+  const nowMs = deps.clock.wallMs();
+  const validity = leafValidity({ nowMs, ttlMs: grant.ttlMs, backdateMs, issuer: by });
+  if (validity.kind === 'refused') return validity;
+  deps.authorities.expectLeaf(by.id, validity.notAfterMs);
+
+  // 5. Reserve a serial number that no certificate had or will have.
+  const serial = await deps.serials.next();
+
+  // 6. Encode, then read the bytes back strictly: they must be an SVID and say what was meant.
+  const intent: LeafIntent = {
+    id: grant.id,
+    dnsNames: grant.dnsNames,
+    serial,
+    spki: csr.request.spki,
+    validity,
+  };
+  const tbs = encodeLeaf(intent, by);
+  await lintLeaf(tbs, intent, by);
+
+  // 7. Sign.
+  const certificate = await issueCertificate(tbs, by.signer);
+
+  // 8. Record it in the audit log. If that fails the certificate never leaves.
+  const audited = auditedLeaf(intent, by, request.csr, grant.entryId);
+  await deps.audit.append(grant.event(audited));
+
+  // 9. Record how long the authorities above it are needed.
+  await deps.authorities.recordLeaf(by.id, validity.notAfterMs);
+
+  // 10. Release.
+  return {
+    kind: 'issued',
+    id: grant.id,
+    chain: [certificate, ...by.chain],
+    serial: audited.serial,
+    notAfterMs: validity.notAfterMs,
+    root: by.root,
+  };
+}
+
+function readRequest(
+  der: Uint8Array,
+): { readonly kind: 'read'; readonly request: CertificateRequest } | IssuanceRefusal {
+  try {
+    return { kind: 'read', request: parseCertificateRequest(der) };
+  } catch (error) {
+    if (!(error instanceof CsrError)) throw error;
+    return refuse('invalid_argument', error.code, `the certificate request: ${error.message}`);
+  }
+}
+
+function currentIssuer(
+  authorities: Authorities,
+): { readonly kind: 'current'; readonly issuer: Issuer } | IssuanceRefusal {
+  try {
+    return { kind: 'current', issuer: authorities.issuer() };
+  } catch (error) {
+    if (!(error instanceof AuthorityError)) throw error;
+    return refuse('unavailable', 'issuer_ended', error.message);
+  }
+}
+
+function encodeLeaf(intent: LeafIntent, issuer: Issuer): Uint8Array {
+  return issuer.template.encode({
+    serial: intent.serial,
+    notBeforeMs: intent.validity.notBeforeMs,
+    notAfterMs: intent.validity.notAfterMs,
+    spki: intent.spki,
+    uris: [intent.id],
+    dnsNames: intent.dnsNames,
+  });
+}
+
+function auditedLeaf(
+  intent: LeafIntent,
+  issuer: Issuer,
+  csr: Uint8Array,
+  entryId: string | undefined,
+): AuditedCertificate {
+  return {
+    serial: toHex(intent.serial),
+    spiffeId: intent.id,
+    spkiSha256: hash('sha256', intent.spki, 'hex'),
+    notBefore: new Date(intent.validity.notBeforeMs).toISOString(),
+    notAfter: new Date(intent.validity.notAfterMs).toISOString(),
+    issuerKeyId: issuer.id,
+    csrSha256: hash('sha256', csr, 'hex'),
+    ...(entryId === undefined ? {} : { entryId }),
+  };
+}

@@ -1,0 +1,123 @@
+/** Who may get which certificate: each kind of subject, what it is granted, and how that is recorded. */
+
+import { type SpiffeId, spiffeIdOf, type TrustDomain } from '../../spiffe/index.ts';
+import type { Actor, AuditedCertificate, AuditEvent } from '../audit/event.ts';
+import type { Lifetimes } from '../authority/lifetimes.ts';
+import type { RegistrationEntry } from '../registry/registration-entry.ts';
+import { type IssuanceRefusal, refuse } from './issuance-refusal.ts';
+
+/** A node that calls, known by its verified certificate. */
+export interface NodeCaller {
+  readonly id: SpiffeId;
+  readonly address: string;
+}
+
+export type IssuanceSubject =
+  /** A workload on the calling node, under one of the entries the node may serve. */
+  | { readonly kind: 'workload'; readonly caller: NodeCaller; readonly entryId: string }
+  /** A node that has just been attested. */
+  | {
+      readonly kind: 'attested_node';
+      readonly caller: NodeCaller;
+      readonly attestor: string;
+      readonly selectors: readonly string[];
+    }
+  /** A node that has a certificate and wants the next one. */
+  | { readonly kind: 'renewing_node'; readonly caller: NodeCaller }
+  /** The CA's own server. */
+  | { readonly kind: 'ca_server' };
+
+/** What authorization needs to know, each answered by the registry. */
+export interface SubjectDeps {
+  readonly trustDomain: TrustDomain;
+  readonly lifetimes: Lifetimes;
+  isNode(id: SpiffeId): boolean | Promise<boolean>;
+  /** The entry, if this node may serve it. */
+  authorizedEntry(nodeId: SpiffeId, entryId: string): RegistrationEntry | undefined;
+}
+
+export interface Grant {
+  readonly kind: 'granted';
+  readonly id: SpiffeId;
+  readonly dnsNames: readonly string[];
+  readonly ttlMs: number;
+  readonly entryId?: string;
+  event(certificate: AuditedCertificate): AuditEvent;
+}
+
+export async function authorize(
+  deps: SubjectDeps,
+  subject: IssuanceSubject,
+): Promise<Grant | IssuanceRefusal> {
+  const { lifetimes } = deps;
+  switch (subject.kind) {
+    case 'ca_server': {
+      const id = caServerId(deps.trustDomain);
+      return grantOf(id, lifetimes.nodeSvidMs, (certificate) => ({
+        actor: { kind: 'system', id },
+        type: 'svid.issued',
+        certificate,
+      }));
+    }
+    case 'attested_node': {
+      const { caller, attestor, selectors } = subject;
+      return grantOf(caller.id, lifetimes.nodeSvidMs, (certificate) => ({
+        actor: actorOf(caller),
+        type: 'node.attested',
+        nodeId: caller.id,
+        attestor,
+        selectors,
+        certificate,
+      }));
+    }
+    case 'renewing_node': {
+      const { caller } = subject;
+      if (!(await deps.isNode(caller.id))) return unknownNode(caller);
+      return grantOf(caller.id, lifetimes.nodeSvidMs, (certificate) => ({
+        actor: actorOf(caller),
+        type: 'node.renewed',
+        nodeId: caller.id,
+        certificate,
+      }));
+    }
+    case 'workload': {
+      const { caller, entryId } = subject;
+      if (!(await deps.isNode(caller.id))) return unknownNode(caller);
+      const entry = deps.authorizedEntry(caller.id, entryId);
+      if (entry === undefined) {
+        // One answer for "no such entry" and "not yours": a node learns nothing of other nodes' entries.
+        return refuse(
+          'permission_denied',
+          'entry_not_authorized',
+          `node ${caller.id} may not serve entry ${JSON.stringify(entryId.slice(0, 64))}`,
+        );
+      }
+      const actor = actorOf(caller);
+      return {
+        kind: 'granted',
+        id: entry.spiffeId,
+        dnsNames: entry.dnsNames,
+        ttlMs: entry.x509SvidTtlMs ?? lifetimes.x509SvidMs,
+        entryId,
+        event: (certificate) => ({ actor, type: 'svid.issued', certificate }),
+      };
+    }
+  }
+}
+
+/** The ID of the CA's own server certificate. */
+export function caServerId(trustDomain: TrustDomain): SpiffeId {
+  return spiffeIdOf(trustDomain, '/signet/ca');
+}
+
+function grantOf(id: SpiffeId, ttlMs: number, event: Grant['event']): Grant {
+  return { kind: 'granted', id, dnsNames: [], ttlMs, event };
+}
+
+function actorOf({ id, address }: NodeCaller): Actor {
+  return { kind: 'node', id, address };
+}
+
+function unknownNode({ id }: NodeCaller): IssuanceRefusal {
+  return refuse('permission_denied', 'node_unknown', `node ${id} is not registered here any more`);
+}

@@ -50,8 +50,8 @@ export function tlsChannel(
     // The name is only there because an IP address may not be sent as SNI; nobody trusts by it.
     options: {
       ...commonOptions,
-      'grpc.ssl_target_name_override': serverName,
-      'grpc.default_authority': serverName,
+      'grpc.ssl_target_name_override': tlsServerName,
+      'grpc.default_authority': tlsServerName,
     },
   };
 }
@@ -103,7 +103,8 @@ function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && 'code' in error && 'details' in error;
 }
 
-const serverName = 'ca.signet.internal';
+/** What every TLS client here sends as SNI: a server asks for its certificate at each handshake by it. */
+export const tlsServerName = 'ca.signet.internal';
 
 const commonOptions: ClientOptions = {
   // Reconnecting is quick and jittered by grpc-js; the ceiling keeps an outage from costing more after it.

@@ -7,6 +7,7 @@ export {
   messagesOf,
   metadataOf,
   tlsChannel,
+  tlsServerName,
   unixChannel,
 } from './channel.ts';
 export {

@@ -1,0 +1,154 @@
+/**
+ * Node attestation: the join token and a key of this process for a node SVID and the bundle.
+ *
+ * The same token with the same key may be sent again, so a lost answer costs nothing: the key is made
+ * once, before the first try, and every retry uses it.
+ */
+
+import { Buffer } from 'node:buffer';
+import type { KeyObject } from 'node:crypto';
+import {
+  type BackoffPolicy,
+  backoffMs,
+  type Clock,
+  CodedError,
+  describeError,
+  type ErrorKind,
+  type Logger,
+  type Random,
+  sleep,
+  utf8Bytes,
+} from '../core/index.ts';
+import { createCertificateRequest, generateKeyPair, keySigner } from '../pki/index.ts';
+import type { BundleSet, TrustDomain } from '../spiffe/index.ts';
+import { AgentError } from './agent-error.ts';
+import { bundlesOf } from './ca-state.ts';
+import type { NodeApi } from './node-api.ts';
+import { checkChain, type NodeSvid } from './node-svid.ts';
+import { renewAtMs } from './renewal-time.ts';
+
+export interface NodeAttestation {
+  readonly svid: NodeSvid;
+  readonly bundles: BundleSet;
+  readonly bundleText: Uint8Array;
+}
+
+export interface AttestNodeDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly version: string;
+}
+
+export interface NodeKey {
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+}
+
+export function createNodeKey(): NodeKey {
+  return generateKeyPair('ec-p256');
+}
+
+/** One try. Rejects with RpcError from the CA, or AgentError if the answer is not sound. */
+export async function attestOnce(
+  p: {
+    readonly api: NodeApi;
+    readonly token: string;
+    readonly key: NodeKey;
+    readonly trustDomain: TrustDomain;
+  },
+  deps: AttestNodeDeps,
+): Promise<NodeAttestation> {
+  const csr = await createCertificateRequest(keySigner(p.key.privateKey));
+  const answer = await p.api.attest({
+    attestor: 'join_token',
+    evidence: Buffer.from(utf8Bytes(p.token)),
+    csr: Buffer.from(csr),
+    agentVersion: deps.version,
+  });
+  const bundleText = new Uint8Array(answer.bundle);
+  const bundles = bundlesOf(bundleText, p.trustDomain);
+  const svid = nodeSvidOf(answer.chain, p.key, bundles, deps);
+  return { svid, bundles, bundleText };
+}
+
+/** A new node SVID over a new key, asked for with the present one. */
+export async function renewNodeSvid(
+  api: NodeApi,
+  bundles: BundleSet,
+  deps: AttestNodeDeps,
+): Promise<NodeSvid> {
+  const key = createNodeKey();
+  const csr = await createCertificateRequest(keySigner(key.privateKey));
+  const answer = await api.renew({ csr: Buffer.from(csr) });
+  return nodeSvidOf(answer.chain, key, bundles, deps);
+}
+
+/**
+ * Tries until it succeeds, the CA refuses, or `signal` is aborted. A refusal becomes one
+ * {@link AgentError} that names the CA's reason.
+ */
+export async function untilAttested(
+  attempt: () => Promise<NodeAttestation>,
+  deps: AttestNodeDeps,
+  signal: AbortSignal,
+): Promise<NodeAttestation> {
+  for (let tries = 0; ; tries += 1) {
+    if (signal.aborted) {
+      throw new AgentError('start_aborted', 'aborted', 'stopped before the node was attested');
+    }
+    try {
+      return await attempt();
+    } catch (error) {
+      if (isFinal(error)) throw refusal(error);
+      const waitMs = backoffMs(attestBackoff, tries, deps.random);
+      deps.log.warn('the node is not attested yet', {
+        reason: describeError(error),
+        retryInMs: Math.round(waitMs),
+      });
+      await sleep(deps.clock, waitMs, signal);
+    }
+  }
+}
+
+/** True for an answer that will not change by asking again. */
+export function isFinal(error: unknown): boolean {
+  return error instanceof CodedError ? finalKinds.has(error.kind) : true;
+}
+
+function refusal(error: unknown): unknown {
+  // Our own errors (a wrong pin, an unreadable bundle file) already say what to do.
+  if (!(error instanceof CodedError) || error.name !== 'RpcError') return error;
+  return new AgentError('node_refused', 'permission_denied', 'the CA refused this node', {
+    cause: error,
+    remedy: 'make a new join token with: signet token create',
+  });
+}
+
+function nodeSvidOf(
+  certificates: readonly Uint8Array[],
+  key: NodeKey,
+  bundles: BundleSet,
+  { clock, random }: AttestNodeDeps,
+): NodeSvid {
+  const atMs = clock.wallMs();
+  const checked = checkChain({ certificates, publicKey: key.publicKey, bundles, atMs });
+  return {
+    ...checked,
+    privateKey: key.privateKey,
+    renewAtMs: renewAtMs(atMs, checked.notAfterMs, random),
+  };
+}
+
+const finalKinds: ReadonlySet<ErrorKind> = new Set<ErrorKind>([
+  'invalid_argument',
+  'unauthenticated',
+  'permission_denied',
+  'not_found',
+  'already_exists',
+  'failed_precondition',
+  'unimplemented',
+]);
+
+// Quick at first, since a CA that restarts is back in seconds; slow enough for a fleet that waits.
+const attestBackoff: BackoffPolicy = { baseMs: 100, maxMs: 2000 };

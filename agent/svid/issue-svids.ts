@@ -1,0 +1,86 @@
+/** A batch of SVIDs: keys made here, in memory; requests signed; answers checked before anyone sees them. */
+
+import { Buffer } from 'node:buffer';
+import { type Clock, describeError, type Random } from '../../core/index.ts';
+import { createCertificateRequest, generateKeyPair, keySigner } from '../../pki/index.ts';
+import type { BundleSet } from '../../spiffe/index.ts';
+import type { AgentEntry } from '../ca-state.ts';
+import type { NodeApi } from '../node-api.ts';
+import { checkChain } from '../node-svid.ts';
+import { renewAtMs } from '../renewal-time.ts';
+import type { EntrySvid } from './entry-svid.ts';
+
+export type IssueOutcome =
+  | { readonly kind: 'issued'; readonly svid: EntrySvid }
+  | { readonly kind: 'refused'; readonly entryId: string; readonly reason: string };
+
+export interface IssueDeps {
+  readonly api: NodeApi;
+  readonly bundles: () => BundleSet;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** One outcome per entry, in order. Rejects with RpcError if the CA did not answer at all. */
+export async function issueSvids(
+  entries: readonly AgentEntry[],
+  deps: IssueDeps,
+): Promise<readonly IssueOutcome[]> {
+  const requests = await Promise.all(entries.map((entry) => prepare(entry)));
+  const answer = await deps.api.signX509Svids({
+    items: requests.map(({ entry, csr }) => ({ entryId: entry.id, csr: Buffer.from(csr) })),
+  });
+  return requests.map((request, index) => {
+    const outcome = answer.items[index]?.outcome;
+    switch (outcome?.$case) {
+      case 'chain':
+        return accept(request, outcome.value.certificates, deps);
+      case 'refusal':
+        return refused(request, `${outcome.value.code}: ${outcome.value.detail}`);
+      case undefined:
+        return refused(request, 'the CA gave no answer for it');
+    }
+  });
+}
+
+type PreparedRequest = Awaited<ReturnType<typeof prepare>>;
+
+async function prepare(entry: AgentEntry) {
+  const { privateKey, publicKey } = generateKeyPair('ec-p256');
+  return {
+    entry,
+    privateKey,
+    publicKey,
+    csr: await createCertificateRequest(keySigner(privateKey)),
+  };
+}
+
+function accept(
+  request: PreparedRequest,
+  certificates: readonly Uint8Array[],
+  { bundles, clock, random }: IssueDeps,
+): IssueOutcome {
+  const { entry, privateKey, publicKey } = request;
+  const atMs = clock.wallMs();
+  try {
+    const checked = checkChain({ certificates, publicKey, bundles: bundles(), atMs });
+    if (checked.id !== entry.spiffeId) return refused(request, `the CA answered ${checked.id}`);
+    return {
+      kind: 'issued',
+      svid: {
+        entryId: entry.id,
+        entryRevision: entry.revision,
+        svid: { id: checked.id, chain: checked.chain, privateKey },
+        rootKeyId: checked.rootKeyId,
+        notAfterMs: checked.notAfterMs,
+        renewAtMs: renewAtMs(atMs, checked.notAfterMs, random),
+      },
+    };
+  } catch (error) {
+    return refused(request, describeError(error));
+  }
+}
+
+function refused({ entry }: PreparedRequest, reason: string): IssueOutcome {
+  return { kind: 'refused', entryId: entry.id, reason };
+}

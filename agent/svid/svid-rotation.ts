@@ -1,0 +1,176 @@
+/** Keeps an SVID for every entry of this node: issues, renews, withdraws, and publishes each change once. */
+
+import {
+  type Clock,
+  type Closable,
+  describeError,
+  type Logger,
+  type Random,
+  sleep,
+  type Watch,
+  WatchSource,
+} from '../../core/index.ts';
+import type { CaState } from '../ca-state.ts';
+import type { NodeApi } from '../node-api.ts';
+import type { EntrySvids } from './entry-svid.ts';
+import { type IssueOutcome, issueSvids } from './issue-svids.ts';
+import {
+  dueSlots,
+  nextWakeMs,
+  type Now,
+  reconcileSlots,
+  type SvidSlot,
+  type SvidSlots,
+  withdrawExpired,
+  withFailure,
+  withSvid,
+} from './svid-schedule.ts';
+
+export interface SvidRotationDeps {
+  readonly api: Watch<NodeApi>;
+  readonly state: Watch<CaState | undefined>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface SvidRotation extends Closable {
+  readonly svids: Watch<EntrySvids>;
+}
+
+export function startSvidRotation(deps: SvidRotationDeps): SvidRotation {
+  const ended = new AbortController();
+  const rotation = new Rotation(deps, ended.signal);
+  const running = rotation.run();
+  return {
+    svids: rotation.svids,
+    async close() {
+      ended.abort();
+      await running;
+    },
+  };
+}
+
+class Rotation {
+  readonly svids = new WatchSource<EntrySvids>(new Map());
+  readonly #deps: SvidRotationDeps;
+  readonly #signal: AbortSignal;
+  #slots: SvidSlots = new Map();
+  #entries: CaState['entries'] | undefined;
+
+  constructor(deps: SvidRotationDeps, signal: AbortSignal) {
+    this.#deps = deps;
+    this.#signal = signal;
+  }
+
+  async run(): Promise<void> {
+    // Entries that are gone must not be served until a batch that is under way comes back.
+    const unsubscribe = this.#deps.state.subscribe(() => this.#refresh());
+    this.#refresh();
+    while (!this.#signal.aborted) {
+      const due = dueSlots(this.#slots, this.#activeRoot(), this.#now(), batchMax);
+      if (due.length === 0) await this.#waitForWork();
+      else await this.#issue(due);
+      this.#refresh();
+    }
+    unsubscribe();
+  }
+
+  async #issue(due: readonly SvidSlot[]): Promise<void> {
+    const { api, clock, random, state, log } = this.#deps;
+    const entries = due.map((slot) => slot.entry);
+    let outcomes: readonly IssueOutcome[];
+    try {
+      const bundles = () => state.current()?.bundles ?? new Map<never, never>();
+      outcomes = await issueSvids(entries, { api: api.current(), bundles, clock, random });
+    } catch (error) {
+      log.warn('no SVIDs could be fetched; those at hand go on being served', {
+        count: entries.length,
+        reason: describeError(error),
+      });
+      outcomes = [];
+    }
+    const slots = new Map(this.#slots);
+    for (const [index, asked] of entries.entries()) {
+      const slot = slots.get(asked.id);
+      // The entry went or changed meanwhile: the answer is for something that is no more.
+      if (slot === undefined || slot.entry.revision !== asked.revision) continue;
+      slots.set(asked.id, this.#settle(slot, outcomes[index]));
+    }
+    this.#slots = slots;
+  }
+
+  #settle(slot: SvidSlot, outcome: IssueOutcome | undefined): SvidSlot {
+    const { random, log } = this.#deps;
+    const { id, spiffeId } = slot.entry;
+    switch (outcome?.kind) {
+      case 'issued':
+        log.info('svid issued', {
+          spiffeId,
+          serial: outcome.svid.svid.chain[0]?.serial,
+          notAfterMs: outcome.svid.notAfterMs,
+        });
+        return withSvid(slot, outcome.svid, this.#activeRoot(), this.#now(), random);
+      case 'refused':
+        log.warn('an SVID was not issued', { entry: id, spiffeId, reason: outcome.reason });
+        return withFailure(slot, this.#now(), random);
+      case undefined:
+        return withFailure(slot, this.#now(), random);
+    }
+  }
+
+  /** Brings the slots up to the entries and the time, and publishes if what is held has changed. */
+  #refresh(): void {
+    const entries = this.#deps.state.current()?.entries;
+    if (entries !== undefined && entries !== this.#entries) {
+      this.#entries = entries;
+      this.#slots = reconcileSlots(this.#slots, entries);
+    }
+    this.#slots = withdrawExpired(this.#slots, this.#now());
+    this.#publish();
+  }
+
+  #publish(): void {
+    const before = this.svids.current();
+    const after: EntrySvids = new Map(
+      [...this.#slots].flatMap(([id, { held }]) => (held === undefined ? [] : [[id, held]])),
+    );
+    const same =
+      before.size === after.size && [...after].every(([id, held]) => before.get(id) === held);
+    if (same) return;
+    for (const [id, held] of before) {
+      if (!after.has(id)) this.#deps.log.info('svid withdrawn', { spiffeId: held.svid.id });
+    }
+    try {
+      this.svids.set(after);
+    } catch (error) {
+      // A reader's fault must not stop the rotation that every other reader lives on.
+      this.#deps.log.error('a reader of SVIDs failed', { reason: describeError(error) });
+    }
+  }
+
+  async #waitForWork(): Promise<void> {
+    const changed = new AbortController();
+    const wake = (): void => changed.abort();
+    const unsubscribe = this.#deps.state.subscribe(wake);
+    this.#signal.addEventListener('abort', wake, { once: true });
+    const waitMs = nextWakeMs(this.#slots, this.#activeRoot(), this.#now());
+    await sleep(this.#deps.clock, Math.min(waitMs, recheckMs), changed.signal);
+    this.#signal.removeEventListener('abort', wake);
+    unsubscribe();
+  }
+
+  #activeRoot(): string {
+    return this.#deps.state.current()?.activeRootKeyId ?? '';
+  }
+
+  #now(): Now {
+    const { clock } = this.#deps;
+    return { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() };
+  }
+}
+
+// The most that one call to the CA may ask for: a second of its signing, far below the message limit.
+const batchMax = 500;
+// Wall time may jump; this is the most that a jump can delay a renewal or a withdrawal.
+const recheckMs = 60_000;

@@ -1,0 +1,106 @@
+/** Which SVIDs to make, keep or withdraw, and when to look again: pure functions of slots and time. */
+
+import { type BackoffPolicy, backoffMs, type Random } from '../../core/index.ts';
+import type { AgentEntry } from '../ca-state.ts';
+import type { EntrySvid } from './entry-svid.ts';
+
+/** One registration entry with what is held for it. */
+export interface SvidSlot {
+  readonly entry: AgentEntry;
+  readonly held: EntrySvid | undefined;
+  /** After failures: how many, and the monotonic time of the next try. */
+  readonly retry: { readonly failures: number; readonly atMs: number } | undefined;
+}
+
+export type SvidSlots = ReadonlyMap<string, SvidSlot>;
+
+export interface Now {
+  readonly wallMs: number;
+  readonly monotonicMs: number;
+}
+
+/** The slots for `entries`: what is held stays, unless its entry is gone or names another identity. */
+export function reconcileSlots(slots: SvidSlots, entries: readonly AgentEntry[]): SvidSlots {
+  return new Map(
+    entries.map((entry) => {
+      const slot = slots.get(entry.id);
+      const held = slot?.held?.svid.id === entry.spiffeId ? slot.held : undefined;
+      // A changed entry may succeed where the old one was refused.
+      const retry = slot?.entry.revision === entry.revision ? slot.retry : undefined;
+      return [entry.id, { entry, held, retry }];
+    }),
+  );
+}
+
+/** Slots without the SVIDs that have expired: an expired one is never presented. */
+export function withdrawExpired(slots: SvidSlots, now: Now): SvidSlots {
+  const expired = [...slots.values()].filter((slot) => isExpired(slot, now));
+  if (expired.length === 0) return slots;
+  const rest = new Map(slots);
+  for (const slot of expired) rest.set(slot.entry.id, { ...slot, held: undefined });
+  return rest;
+}
+
+/** At most `limit` slots to issue for now: those with nothing first, then by how soon they expire. */
+export function dueSlots(
+  slots: SvidSlots,
+  activeRootKeyId: string,
+  now: Now,
+  limit: number,
+): readonly SvidSlot[] {
+  return [...slots.values()]
+    .filter((slot) => needsIssuing(slot, activeRootKeyId, now))
+    .filter((slot) => slot.retry === undefined || now.monotonicMs >= slot.retry.atMs)
+    .toSorted((left, right) => (left.held?.notAfterMs ?? 0) - (right.held?.notAfterMs ?? 0))
+    .slice(0, limit);
+}
+
+/** How long until something is due or expires; Infinity if nothing ever will without a change. */
+export function nextWakeMs(slots: SvidSlots, activeRootKeyId: string, now: Now): number {
+  let soonest = Number.POSITIVE_INFINITY;
+  for (const slot of slots.values()) {
+    if (slot.held !== undefined) soonest = Math.min(soonest, slot.held.notAfterMs - now.wallMs);
+    if (needsIssuing(slot, activeRootKeyId, now)) {
+      soonest = Math.min(soonest, (slot.retry?.atMs ?? now.monotonicMs) - now.monotonicMs);
+    } else if (slot.held !== undefined) {
+      soonest = Math.min(soonest, slot.held.renewAtMs - now.wallMs);
+    }
+  }
+  return Math.max(0, soonest);
+}
+
+/**
+ * The slot with a new SVID. One that is due again at once (the CA signs under another root than it says)
+ * counts as a failure, so that the two do not chase each other.
+ */
+export function withSvid(
+  slot: SvidSlot,
+  held: EntrySvid,
+  activeRootKeyId: string,
+  now: Now,
+  random: Random,
+): SvidSlot {
+  const renewed: SvidSlot = { ...slot, held };
+  return needsIssuing(renewed, activeRootKeyId, now)
+    ? withFailure(renewed, now, random)
+    : { ...renewed, retry: undefined };
+}
+
+export function withFailure(slot: SvidSlot, now: Now, random: Random): SvidSlot {
+  const failures = slot.retry?.failures ?? 0;
+  const atMs = now.monotonicMs + backoffMs(issueBackoff, failures, random);
+  return { ...slot, retry: { failures: failures + 1, atMs } };
+}
+
+function needsIssuing({ entry, held }: SvidSlot, activeRootKeyId: string, now: Now): boolean {
+  if (held === undefined || held.entryRevision !== entry.revision) return true;
+  if (activeRootKeyId !== '' && held.rootKeyId !== activeRootKeyId) return true;
+  return now.wallMs >= held.renewAtMs;
+}
+
+function isExpired({ held }: SvidSlot, now: Now): boolean {
+  return held !== undefined && now.wallMs >= held.notAfterMs;
+}
+
+// A CA that restarts is back in seconds and short SVIDs cannot wait longer than this.
+const issueBackoff: BackoffPolicy = { baseMs: 100, maxMs: 5000 };

@@ -1,0 +1,114 @@
+/** What one connection may have now: entries by its selectors, joined with the SVIDs at hand and the bundles. */
+
+import { type Watch, WatchSource } from '../../core/index.ts';
+import type { Caller } from '../../rpc/index.ts';
+import type { KeyedSvid } from '../../sds-server/index.ts';
+import type { BundleSet, TrustDomain } from '../../spiffe/index.ts';
+import type { AgentEntry, CaState } from '../ca-state.ts';
+import type { EntrySvids } from '../svid/entry-svid.ts';
+import type { AttestedCallers, Selectors } from './attested-callers.ts';
+import { authorizedEntries } from './authorized-entries.ts';
+
+export interface CallerIdentity {
+  readonly entry: AgentEntry;
+  /** Undefined until it is issued, and again if it expired. */
+  readonly svid: KeyedSvid | undefined;
+}
+
+export type CallerIdentities =
+  /** The CA has not told this agent anything yet. */
+  | { readonly kind: 'starting' }
+  | {
+      readonly kind: 'known';
+      readonly trustDomain: TrustDomain;
+      /** In order of precedence; the first is the default. */
+      readonly identities: readonly CallerIdentity[];
+      /** Empty for a caller without an identity: trust is not told to strangers. */
+      readonly bundles: BundleSet;
+    };
+
+export interface CallerIdentitiesSource {
+  /** One watch per connection, shared by its streams. Rejects with AgentError if the caller cannot be known. */
+  identitiesOf(caller: Caller): Promise<Watch<CallerIdentities>>;
+}
+
+export interface CallerIdentitiesDeps {
+  readonly callers: AttestedCallers;
+  readonly state: Watch<CaState | undefined>;
+  readonly svids: Watch<EntrySvids>;
+}
+
+export function createCallerIdentities(deps: CallerIdentitiesDeps): CallerIdentitiesSource {
+  const watches = new WeakMap<Watch<Selectors>, Watch<CallerIdentities>>();
+  return {
+    async identitiesOf(caller) {
+      const selectors = await deps.callers.selectorsOf(caller);
+      const known = watches.get(selectors);
+      if (known !== undefined) return known;
+      const watch = watchIdentities(selectors, caller, deps);
+      watches.set(selectors, watch);
+      return watch;
+    },
+  };
+}
+
+function watchIdentities(
+  selectors: Watch<Selectors>,
+  caller: Caller,
+  { state, svids }: CallerIdentitiesDeps,
+): Watch<CallerIdentities> {
+  // Matching walks all entries, so it is done again only when they or the selectors change.
+  let matched:
+    | { of: CaState['entries']; by: Selectors; entries: readonly AgentEntry[] }
+    | undefined;
+  const matching = (entries: CaState['entries']): readonly AgentEntry[] => {
+    const by = selectors.current();
+    if (matched?.of !== entries || matched.by !== by) {
+      matched = { of: entries, by, entries: authorizedEntries(entries, by) };
+    }
+    return matched.entries;
+  };
+  const compute = (): CallerIdentities => {
+    const now = state.current();
+    if (now === undefined) return { kind: 'starting' };
+    const entries = matching(now.entries);
+    return {
+      kind: 'known',
+      trustDomain: now.trustDomain,
+      identities: entries.map((entry) => ({ entry, svid: svids.current().get(entry.id)?.svid })),
+      bundles: entries.length === 0 ? noBundles : now.bundles,
+    };
+  };
+  const identities = new WatchSource(compute());
+  const refresh = (): void => {
+    const next = compute();
+    if (!sameIdentities(identities.current(), next)) identities.set(next);
+  };
+  const stops = [state.subscribe(refresh), svids.subscribe(refresh), selectors.subscribe(refresh)];
+  caller.closed.addEventListener(
+    'abort',
+    () => {
+      for (const stop of stops) stop();
+    },
+    { once: true },
+  );
+  return identities;
+}
+
+function sameIdentities(left: CallerIdentities, right: CallerIdentities): boolean {
+  if (left.kind !== 'known' || right.kind !== 'known') return left.kind === right.kind;
+  return (
+    left.bundles === right.bundles &&
+    left.identities.length === right.identities.length &&
+    left.identities.every((identity, index) => {
+      const other = right.identities[index];
+      return (
+        identity.svid === other?.svid &&
+        identity.entry.id === other?.entry.id &&
+        identity.entry.hint === other.entry.hint
+      );
+    })
+  );
+}
+
+const noBundles: BundleSet = new Map();

@@ -1,6 +1,6 @@
 /** The Connection field (RFC 9110 §7.6.1): what a sender says about this connection alone. */
 
-import type { HeaderBlock } from './header-block.ts';
+import { fieldStride, type HeaderBlock } from './header-block.ts';
 import { type Http1ErrorEvent, refuse } from './http1-event.ts';
 import type { MinorVersion } from './http-version.ts';
 import { knownField } from './known-field.ts';
@@ -24,7 +24,7 @@ export function readConnectionOptions(headers: HeaderBlock): ConnectionOptions |
     if (value === 'close') return onlyClose;
   }
   const options = { close: false, keepAlive: false, upgrade: false, named: new Array<string>() };
-  for (; at !== -1; at = headers.indexOfKnown(knownField.connection, at + 1)) {
+  for (; at !== -1; at = headers.indexOfKnown(knownField.connection, at + fieldStride)) {
     for (const part of headers.valueAt(at).split(',')) {
       const option = part.replaceAll(/^[ \t]+|[ \t]+$/g, '').toLowerCase();
       // RFC 9110 §5.6.1.2: empty list elements are ignored.

@@ -74,7 +74,7 @@ export class HeaderBlock {
     return (this.#repeated & (1 << field)) !== 0;
   }
 
-  /** Where in `fields` the first line of a known field at or after `from` stands, or -1. */
+  /** Where in `fields` the first line of a known field stands, at or after the line at `from`; or -1. */
   indexOfKnown(field: KnownField, from = 0): number {
     if (!this.hasKnown(field)) return -1;
     for (let at = from; at < this.fields.length; at += fieldStride) {

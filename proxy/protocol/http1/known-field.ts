@@ -15,6 +15,8 @@ export const knownField = {
   te: 7,
   keepAlive: 8,
   proxyConnection: 9,
+  /** `Content_Length` and `Transfer_Encoding`, which gateway interfaces such as CGI's take for the real ones. */
+  disguised: 10,
 } as const;
 
 export type KnownField = (typeof knownField)[keyof typeof knownField];
@@ -36,11 +38,17 @@ export function knownFieldAt(bytes: Buffer, start: number, end: number): KnownFi
         matches(bytes, start, keepAlive, knownField.keepAlive)
       );
     case 14:
-      return matches(bytes, start, contentLength, knownField.contentLength);
+      return (
+        matches(bytes, start, contentLength, knownField.contentLength) ||
+        matches(bytes, start, disguisedContentLength, knownField.disguised)
+      );
     case 16:
       return matches(bytes, start, proxyConnection, knownField.proxyConnection);
     case 17:
-      return matches(bytes, start, transferEncoding, knownField.transferEncoding);
+      return (
+        matches(bytes, start, transferEncoding, knownField.transferEncoding) ||
+        matches(bytes, start, disguisedTransferEncoding, knownField.disguised)
+      );
     default:
       return knownField.other;
   }
@@ -69,3 +77,5 @@ const keepAlive = 'keep-alive';
 const contentLength = 'content-length';
 const proxyConnection = 'proxy-connection';
 const transferEncoding = 'transfer-encoding';
+const disguisedContentLength = 'content_length';
+const disguisedTransferEncoding = 'transfer_encoding';

@@ -22,6 +22,9 @@ export function readFraming(
   minorVersion: MinorVersion,
   bodyBytesMax: number,
 ): Framing | Http1ErrorEvent {
+  if (headers.hasKnown(knownField.disguised)) {
+    return refuse('header_name_invalid', 'a length field written with an underscore');
+  }
   const hasLength = headers.hasKnown(knownField.contentLength);
   if (headers.hasKnown(knownField.transferEncoding)) {
     return hasLength

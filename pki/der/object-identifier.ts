@@ -4,18 +4,15 @@ import { DerError } from './der-error.ts';
 
 export function decodeObjectIdentifier(content: Uint8Array): string {
   checkObjectIdentifier(content);
-  const arcs: (number | bigint)[] = [];
+  let dotted = '';
   let start = 0;
-  for (const [index, octet] of content.entries()) {
-    if (octet >= 0x80) continue;
-    arcs.push(decodeArc(content.subarray(start, index + 1)));
+  for (let index = 0; index < content.length; index += 1) {
+    if ((content[index] ?? 0) >= 0x80) continue;
+    const arc = decodeArc(content, start, index + 1);
+    dotted = start === 0 ? firstArcs(arc) : `${dotted}.${arc}`;
     start = index + 1;
   }
-  // The first two arcs share an octet group: 40 * first + second, where first is 0, 1 or 2.
-  const [joined = 0, ...rest] = arcs;
-  const first = joined < 40 ? 0 : joined < 80 ? 1 : 2;
-  const second = typeof joined === 'number' ? joined - 40 * first : joined - BigInt(40 * first);
-  return [first, second, ...rest].join('.');
+  return dotted;
 }
 
 /** Throws unless every arc is in its shortest form and ends (X.690 §8.19.2). */
@@ -49,12 +46,24 @@ export function encodeObjectIdentifierContent(dotted: string): Uint8Array {
   return Uint8Array.from([first * 40n + second, ...rest].flatMap(encodeArc));
 }
 
-function decodeArc(octets: Uint8Array): number | bigint {
+// The first two arcs share an octet group: 40 * first + second, where first is 0, 1 or 2.
+function firstArcs(joined: number | bigint): string {
+  const first = joined < 40 ? 0 : joined < 80 ? 1 : 2;
+  return `${first}.${typeof joined === 'number' ? joined - 40 * first : joined - BigInt(40 * first)}`;
+}
+
+function decodeArc(content: Uint8Array, start: number, end: number): number | bigint {
   // Seven octets hold 49 bits, which a number keeps exactly; UUID arcs (2.25) need 128.
-  if (octets.length <= 7) {
-    return octets.reduce((value, octet) => value * 128 + (octet & 0x7f), 0);
+  if (end - start > 7) {
+    return content
+      .subarray(start, end)
+      .reduce((value, octet) => value * 128n + BigInt(octet & 0x7f), 0n);
   }
-  return octets.reduce((value, octet) => value * 128n + BigInt(octet & 0x7f), 0n);
+  let value = 0;
+  for (let index = start; index < end; index += 1) {
+    value = value * 128 + ((content[index] ?? 0) & 0x7f);
+  }
+  return value;
 }
 
 function encodeArc(arc: bigint): number[] {

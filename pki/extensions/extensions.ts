@@ -35,7 +35,7 @@ export function readExtensions(reader: DerReader): Extensions {
     throw new CertificateError('certificate_extension', 'the list of extensions is empty');
   }
   const seen = new Set<string>();
-  let extensions: Extensions = noExtensions;
+  const extensions: MutableExtensions = { unknownCritical: [] };
   for (const extension of list) {
     if (seen.has(extension.oid)) {
       throw new CertificateError(
@@ -44,33 +44,42 @@ export function readExtensions(reader: DerReader): Extensions {
       );
     }
     seen.add(extension.oid);
-    extensions = { ...extensions, ...decode(extension, extensions) };
+    decodeInto(extensions, extension);
   }
   return extensions;
 }
 
 export const noExtensions: Extensions = { unknownCritical: [] };
 
-function decode({ oid, critical, value }: RawExtension, before: Extensions): Partial<Extensions> {
+type MutableExtensions = { -readonly [Name in keyof Extensions]: Extensions[Name] };
+
+function decodeInto(target: MutableExtensions, { oid, critical, value }: RawExtension): void {
   switch (oid) {
     case extensionOid.basicConstraints:
-      return { basicConstraints: { critical, ...decodeBasicConstraints(value) } };
+      target.basicConstraints = { critical, ...decodeBasicConstraints(value) };
+      break;
     case extensionOid.keyUsage:
-      return { keyUsage: { critical, usages: decodeKeyUsage(value) } };
+      target.keyUsage = { critical, usages: decodeKeyUsage(value) };
+      break;
     case extensionOid.extendedKeyUsage:
-      return { extendedKeyUsage: { critical, purposes: decodeExtendedKeyUsage(value) } };
+      target.extendedKeyUsage = { critical, purposes: decodeExtendedKeyUsage(value) };
+      break;
     case extensionOid.subjectAltName:
-      return { subjectAltName: { critical, ...decodeSubjectAltName(value) } };
+      target.subjectAltName = { critical, ...decodeSubjectAltName(value) };
+      break;
     case extensionOid.subjectKeyId:
-      return { subjectKeyId: decodeSubjectKeyId(value) };
+      target.subjectKeyId = decodeSubjectKeyId(value);
+      break;
     case extensionOid.authorityKeyId: {
-      const authorityKeyId = decodeAuthorityKeyId(value);
-      return authorityKeyId === undefined ? {} : { authorityKeyId };
+      const keyId = decodeAuthorityKeyId(value);
+      if (keyId !== undefined) target.authorityKeyId = keyId;
+      break;
     }
     case extensionOid.nameConstraints:
-      return { nameConstraints: { critical, ...decodeNameConstraints(value) } };
+      target.nameConstraints = { critical, ...decodeNameConstraints(value) };
+      break;
     default:
-      return critical ? { unknownCritical: [...before.unknownCritical, oid] } : {};
+      if (critical) target.unknownCritical = [...target.unknownCritical, oid];
   }
 }
 

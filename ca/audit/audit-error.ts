@@ -10,7 +10,8 @@ export type AuditErrorCode =
   | 'audit_broken'
   | 'audit_unreadable'
   | 'audit_key_mismatch'
-  | 'audit_origin_invalid';
+  | 'audit_origin_invalid'
+  | 'audit_verifier_invalid';
 
 export class AuditError extends CodedError<AuditErrorCode> {
   override readonly name = 'AuditError';
@@ -26,6 +27,7 @@ const kinds: Readonly<Record<AuditErrorCode, ErrorKind>> = {
   audit_queue_full: 'resource_exhausted',
   audit_record_too_large: 'invalid_argument',
   audit_origin_invalid: 'invalid_argument',
+  audit_verifier_invalid: 'invalid_argument',
   audit_write_failed: 'unavailable',
   audit_closed: 'unavailable',
   audit_broken: 'data_loss',

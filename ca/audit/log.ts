@@ -1,0 +1,219 @@
+/**
+ * The audit log on a disk: records in segments, a Merkle tree over them, and a signed checkpoint.
+ *
+ * Appends are group-committed: what arrives while a sync runs shares the next one. A failed write
+ * fails every waiter, and its bytes are cut off before anything else is written.
+ */
+
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { type Clock, concatBytes, replaceFile, toHex } from '../../core/index.ts';
+import { GroupCommit } from '../store/group-commit.ts';
+import { makePrivateDirectory } from '../store/private-directory.ts';
+import { AuditError } from './audit-error.ts';
+import type { Appended, AuditLog } from './audit-log.ts';
+import type { AuditEvent } from './event.ts';
+import { checkpointPath, verifierPath } from './log-files.ts';
+import { emptyLog, formatSegmentTree, type LogState } from './log-state.ts';
+import { appendLeaf, leafHashOf, rootHashOf } from './merkle.ts';
+import { formatRecord } from './record-line.ts';
+import { type Recovery, recoverLog } from './recover.ts';
+import { Sealer } from './sealer.ts';
+import { segmentPath, segmentTreePath, unreadable } from './segment.ts';
+import { type OpenSegmentFile, openSegmentFile, type SegmentFile } from './segment-file.ts';
+import { formatVerifierKey, isNoteName } from './signed-note.ts';
+
+export interface AuditLogOptions {
+  /** The log's own directory, made with mode 0700 if it is missing. One process at a time. */
+  readonly directory: string;
+  readonly clock: Clock;
+  /** Ed25519; signs checkpoints. */
+  readonly signKey: KeyObject;
+  /** The log's name in checkpoints, such as `mesh.test/signet/audit`. */
+  readonly origin: string;
+  readonly segmentBytesMax?: number;
+  readonly queueMax?: number;
+  readonly openFile?: OpenSegmentFile;
+}
+
+/**
+ * Opens or begins a log. Throws {@link AuditError}: `audit_broken` when what is on the disk is not
+ * what was signed, `audit_key_mismatch` when another key signed it.
+ */
+export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
+  const { directory, origin, signKey } = options;
+  if (!isNoteName(origin)) {
+    throw new AuditError(
+      'audit_origin_invalid',
+      `${JSON.stringify(origin)} cannot name a log: no spaces, no plus sign`,
+    );
+  }
+  const verifier = { name: origin, publicKey: createPublicKey(signKey) };
+  await makePrivateDirectory(directory).catch((error: unknown) => {
+    throw unreadable(directory, error);
+  });
+  const recovery = await recoverLog(directory, verifier);
+  const sealer = new Sealer({
+    path: checkpointPath(directory),
+    origin,
+    signKey,
+    sealedSize: recovery.kind === 'new' ? undefined : recovery.checkpoint.size,
+  });
+  await replaceFile(verifierPath(directory), `${formatVerifierKey(verifier)}\n`, 0o644);
+  return startLog(options, recovery, sealer);
+}
+
+async function startLog(
+  options: AuditLogOptions,
+  recovery: Recovery,
+  sealer: Sealer,
+): Promise<AuditLog> {
+  const state = recovery.kind === 'new' ? emptyLog : recovery.state;
+  // Before the first record: from now on a missing checkpoint means that one was taken away.
+  await sealer.seal(state.tree);
+  const openFile = options.openFile ?? openSegmentFile;
+  const file = await openFile(segmentPath(options.directory, state.segmentFirstIndex));
+  const log = new FileAuditLog(options, state, file, sealer);
+  const bytesCut = recovery.kind === 'new' ? 0 : recovery.tornBytes;
+  if (bytesCut === 0) return log;
+  try {
+    await file.truncate(state.segmentBytes);
+    await log.append({ type: 'audit.recovered', actor: { kind: 'system', id: 'audit' }, bytesCut });
+    return log;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+class FileAuditLog implements AuditLog {
+  readonly #options: AuditLogOptions;
+  readonly #sealer: Sealer;
+  /** A record that is too large fails alone; a failed write fails its whole group. */
+  readonly #appends: GroupCommit<AuditEvent, Appended | AuditError>;
+  #state: LogState;
+  #file: SegmentFile;
+  /** A write failed: bytes past the durable end may be there, and must go first. */
+  #isTorn = false;
+  #isClosed = false;
+
+  constructor(options: AuditLogOptions, state: LogState, file: SegmentFile, sealer: Sealer) {
+    this.#options = options;
+    this.#state = state;
+    this.#file = file;
+    this.#sealer = sealer;
+    const queueMax = options.queueMax ?? queueMaxDefault;
+    this.#appends = new GroupCommit({
+      groupMax,
+      queueMax,
+      write: (events) => this.#write(events),
+      fullError: () =>
+        new AuditError('audit_queue_full', `${queueMax} records wait for the audit log`, {
+          remedy: 'try again later',
+        }),
+    });
+  }
+
+  size(): number {
+    return this.#state.tree.size;
+  }
+
+  rootHash(): Uint8Array {
+    return rootHashOf(this.#state.tree);
+  }
+
+  async append(event: AuditEvent): Promise<Appended> {
+    if (this.#isClosed) throw new AuditError('audit_closed', 'the audit log is closed');
+    const result = await this.#appends.add(event);
+    if (result instanceof AuditError) throw result;
+    return result;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#appends.drained();
+    try {
+      await this.#sealer.seal(this.#state.tree);
+    } finally {
+      await this.#file.close();
+    }
+  }
+
+  async #write(events: readonly AuditEvent[]): Promise<readonly (Appended | AuditError)[]> {
+    try {
+      await this.#repair();
+      await this.#rollIfFull();
+      return await this.#writeGroup(events);
+    } catch (error) {
+      if (error instanceof AuditError) throw error;
+      throw new AuditError('audit_write_failed', 'the audit log cannot be written', {
+        cause: error,
+        remedy: `check that the disk of ${this.#options.directory} has free space`,
+      });
+    }
+  }
+
+  async #writeGroup(events: readonly AuditEvent[]): Promise<readonly (Appended | AuditError)[]> {
+    let { tree, previous } = this.#state;
+    const parts: Uint8Array[] = [];
+    const timeMs = this.#options.clock.wallMs();
+    const results = events.map((event): Appended | AuditError => {
+      const line = formatRecord(event, { index: tree.size, timeMs, previous });
+      if (line instanceof AuditError) return line;
+      const leafHash = leafHashOf(line);
+      const index = tree.size;
+      parts.push(line, newline);
+      tree = appendLeaf(tree, leafHash);
+      previous = toHex(leafHash);
+      return { index, leafHash };
+    });
+    const bytes = concatBytes(...parts);
+    await this.#writeDurably(bytes);
+    const segmentBytes = this.#state.segmentBytes + bytes.length;
+    this.#state = { ...this.#state, tree, previous, segmentBytes };
+    this.#sealer.request(tree);
+    return results;
+  }
+
+  async #writeDurably(bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0) return;
+    this.#isTorn = true;
+    await this.#file.write(bytes, this.#state.segmentBytes);
+    await this.#file.sync();
+    this.#isTorn = false;
+  }
+
+  /** Undoes what a failed write left, and does not go on without a checkpoint that once failed. */
+  async #repair(): Promise<void> {
+    if (this.#isTorn) {
+      await this.#file.truncate(this.#state.segmentBytes);
+      await this.#file.sync();
+      this.#isTorn = false;
+    }
+    if (this.#sealer.hasFailed()) await this.#sealer.seal(this.#state.tree);
+  }
+
+  async #rollIfFull(): Promise<void> {
+    if (this.#state.segmentBytes < (this.#options.segmentBytesMax ?? segmentBytesMaxDefault))
+      return;
+    const { directory, openFile = openSegmentFile } = this.#options;
+    const firstIndex = this.#state.tree.size;
+    // Sealed first: opening reads the last segment alone, and must find the checkpoint within it.
+    await this.#sealer.seal(this.#state.tree);
+    const next = { ...this.#state, segmentFirstIndex: firstIndex, segmentBytes: 0 };
+    await replaceFile(segmentTreePath(directory, firstIndex), formatSegmentTree(next));
+    const file = await openFile(segmentPath(directory, firstIndex));
+    const full = this.#file;
+    this.#file = file;
+    this.#state = next;
+    await full.close();
+  }
+}
+
+const newline = new Uint8Array([0x0a]);
+// Large enough to keep the disk busy, small enough that the first of a group does not wait long.
+const groupMax = 512;
+// Past this the disk is hopelessly behind, and a fast refusal serves callers better than a wait.
+const queueMaxDefault = 10_000;
+// Opening the log reads one segment: at 700 bytes a record this is about a tenth of a second.
+const segmentBytesMaxDefault = 64 * 1024 * 1024;

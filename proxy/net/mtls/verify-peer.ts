@@ -1,0 +1,65 @@
+/** Who a TLS peer is: its chain against the bundle of its own trust domain, then the list of those let in. */
+
+import { CodedError } from '../../../core/index.ts';
+import {
+  type Certificate,
+  parseCertificate,
+  type TlsPurpose,
+  type VerifiedPairs,
+} from '../../../pki/index.ts';
+import { decidePeer, type PeerPolicy } from '../../../policies/index.ts';
+import { type BundleSet, type SpiffeId, verifyX509Svid } from '../../../spiffe/index.ts';
+
+export type PeerRefusal =
+  | 'no_certificate'
+  | 'certificate_unreadable'
+  | 'certificate_untrusted'
+  | 'peer_not_allowed';
+
+export type PeerOutcome =
+  | { readonly kind: 'accepted'; readonly id: SpiffeId }
+  | { readonly kind: 'refused'; readonly code: PeerRefusal; readonly detail: string };
+
+export interface VerifyPeer {
+  /** DER, leaf first, as the peer presented it. TLS itself has proved that the peer holds the leaf's key. */
+  readonly chain: readonly Uint8Array[];
+  readonly bundles: BundleSet;
+  readonly purpose: TlsPurpose;
+  readonly policy: PeerPolicy;
+  readonly nowMs: number;
+  /** Signatures that held before: a peer that comes again costs none. */
+  readonly verifiedPairs: VerifiedPairs;
+}
+
+export function verifyPeer(options: VerifyPeer): PeerOutcome {
+  const { chain, bundles, purpose, policy, nowMs, verifiedPairs } = options;
+  if (chain.length === 0) return refused('no_certificate', 'the peer sent no certificate');
+  const certificates = parseChain(chain);
+  if (typeof certificates === 'string') return refused('certificate_unreadable', certificates);
+  const verdict = verifyX509Svid({
+    chain: certificates,
+    bundles,
+    atMs: nowMs,
+    purpose,
+    verifiedPairs,
+  });
+  if (verdict.kind === 'refused') return refused('certificate_untrusted', verdict.detail);
+  const decision = decidePeer(policy, verdict.id);
+  if (decision.kind === 'deny') return refused('peer_not_allowed', decision.reason);
+  return { kind: 'accepted', id: verdict.id };
+}
+
+function parseChain(chain: readonly Uint8Array[]): readonly Certificate[] | string {
+  try {
+    return chain.map((der) => parseCertificate(der));
+  } catch (error) {
+    if (error instanceof CodedError) {
+      return `the peer's certificate cannot be read: ${error.message}`;
+    }
+    throw error;
+  }
+}
+
+function refused(code: PeerRefusal, detail: string): PeerOutcome {
+  return { kind: 'refused', code, detail };
+}

@@ -1,0 +1,122 @@
+/** From a `validation_context` secret to bundles by trust domain. */
+
+import {
+  type CertificateValidationContext,
+  type DataSource,
+  type Secret,
+  SPIFFECertValidatorConfig,
+  spiffeValidatorTypeUrl,
+} from '../../api/index.ts';
+import { CodedError } from '../../core/index.ts';
+import { type Certificate, parsePemCertificates } from '../../pki/index.ts';
+import {
+  type Bundle,
+  type BundleSet,
+  parseTrustDomain,
+  type TrustDomain,
+} from '../../spiffe/index.ts';
+import { inlineBytes } from './data-source.ts';
+import { SecretError } from './secret-error.ts';
+
+/**
+ * What a validation secret says. Envoy's plain `trusted_ca` names no trust domain: its roots vouch for
+ * the domain the secret is named after, or else for our own, and never for any other.
+ */
+export type ValidationSecret =
+  | { readonly kind: 'bundles'; readonly bundles: BundleSet }
+  | { readonly kind: 'own_domain'; readonly authorities: readonly Certificate[] };
+
+/** Throws {@link SecretError}. */
+export function readValidationSecret(secret: Secret): ValidationSecret {
+  if (secret.type?.$case !== 'validationContext') {
+    throw new SecretError('secret_kind', `${secret.name} holds no validation context`);
+  }
+  const context = secret.type.value;
+  const bundles = bundlesOfValidator(context, secret.name);
+  if (bundles !== undefined) return { kind: 'bundles', bundles };
+  const authorities = readAuthorities(context.trustedCa, secret.name);
+  if (!secret.name.startsWith(trustDomainScheme)) return { kind: 'own_domain', authorities };
+  const trustDomain = readTrustDomain(secret.name.slice(trustDomainScheme.length));
+  return { kind: 'bundles', bundles: new Map([[trustDomain, bundleOf(trustDomain, authorities)]]) };
+}
+
+/** The bundles as one set, once our own trust domain is known. Throws {@link SecretError}. */
+export function bundlesFor(validation: ValidationSecret, own: TrustDomain): BundleSet {
+  if (validation.kind === 'own_domain') {
+    return new Map([[own, bundleOf(own, validation.authorities)]]);
+  }
+  if (validation.bundles.has(own)) return validation.bundles;
+  throw new SecretError('bundle_missing', `there is no bundle of our own trust domain ${own}`);
+}
+
+function bundlesOfValidator(
+  context: CertificateValidationContext,
+  name: string,
+): BundleSet | undefined {
+  const typed = context.customValidatorConfig?.typedConfig;
+  if (typed === undefined) return undefined;
+  if (typed.typeUrl !== spiffeValidatorTypeUrl) {
+    throw new SecretError(
+      'secret_kind',
+      `${name} names a validator we do not know: ${typed.typeUrl}`,
+    );
+  }
+  const bundles = new Map<TrustDomain, Bundle>();
+  for (const entry of decodeValidator(typed.value, name)) {
+    const trustDomain = readTrustDomain(entry.name);
+    if (bundles.has(trustDomain)) {
+      throw new SecretError('bundle_repeated', `${name} has two bundles of ${trustDomain}`);
+    }
+    const authorities = readAuthorities(entry.trustBundle, trustDomain);
+    bundles.set(trustDomain, bundleOf(trustDomain, authorities));
+  }
+  if (bundles.size === 0) throw new SecretError('bundle_empty', `${name} has no bundle`);
+  return bundles;
+}
+
+function decodeValidator(value: Buffer, name: string): SPIFFECertValidatorConfig['trustDomains'] {
+  try {
+    return SPIFFECertValidatorConfig.decode(value).trustDomains;
+  } catch (cause) {
+    // The protobuf reader throws plain errors on a truncated or malformed message.
+    if (!(cause instanceof Error)) throw cause;
+    throw new SecretError('bundle_unreadable', `the validator of ${name} is no message`, { cause });
+  }
+}
+
+function readAuthorities(source: DataSource | undefined, of: string): readonly Certificate[] {
+  const pem = inlineBytes(source, `the bundle of ${of}`).toString('latin1');
+  const authorities = parsePem(pem, of);
+  // An empty bundle would refuse every peer; the one before it is better, and the server is told.
+  if (authorities.length === 0)
+    throw new SecretError('bundle_empty', `the bundle of ${of} is empty`);
+  return authorities;
+}
+
+function parsePem(pem: string, of: string): readonly Certificate[] {
+  if (pem.trim() === '') return [];
+  try {
+    return parsePemCertificates(pem);
+  } catch (cause) {
+    if (!(cause instanceof CodedError)) throw cause;
+    const reason = `the bundle of ${of} cannot be read: ${cause.message}`;
+    throw new SecretError('bundle_unreadable', reason, { cause });
+  }
+}
+
+function readTrustDomain(text: string): TrustDomain {
+  try {
+    return parseTrustDomain(text);
+  } catch (cause) {
+    if (!(cause instanceof CodedError)) throw cause;
+    const reason = `${JSON.stringify(text)} is no trust domain: ${cause.message}`;
+    throw new SecretError('bundle_unreadable', reason, { cause });
+  }
+}
+
+// SDS carries neither the sequence number nor the JWT keys of a bundle.
+function bundleOf(trustDomain: TrustDomain, x509Authorities: readonly Certificate[]): Bundle {
+  return { trustDomain, sequence: 0n, x509Authorities, jwtAuthorities: [] };
+}
+
+const trustDomainScheme = 'spiffe://';

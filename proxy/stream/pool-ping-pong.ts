@@ -1,0 +1,154 @@
+/** Connections to one endpoint for protocols with one exchange at a time: kept, bounded, handed out newest first. */
+
+import type { DialFailure, Dialer, DialOutcome } from '../net/dialer.ts';
+import type { Address } from '../net/listener.ts';
+import {
+  ClientConnection,
+  type ClientTimeouts,
+  type ConnectionOwner,
+} from './client-connection.ts';
+
+/** Whoever wants a connection. One of the two is called, maybe inside `acquire`. */
+export interface PoolWaiter {
+  onConnection(stream: ClientConnection): void;
+  onNoConnection(code: DialFailure | 'overflow', detail: string): void;
+}
+
+export interface PoolOptions {
+  readonly endpoint: Address;
+  readonly connectionsMax: number;
+  readonly timeouts: ClientTimeouts;
+}
+
+export interface PoolStats {
+  connectionsOpened: number;
+  connectionsFailed: number;
+  connectionsActive: number;
+  connectionsIdle: number;
+  overflows: number;
+}
+
+/**
+ * Newest first, so that a quiet pool shrinks from its old end. A connection made under earlier TLS
+ * material takes no new exchange: who we are and whom we trust is then checked again.
+ */
+export class PingPongPool implements ConnectionOwner {
+  readonly #options: PoolOptions;
+  readonly #dialer: Dialer;
+  readonly #stats: PoolStats;
+  readonly #idle: ClientConnection[] = [];
+  readonly #all = new Set<ClientConnection>();
+  readonly #waiters: PoolWaiter[] = [];
+  #dialing = 0;
+  #isClosed = false;
+
+  constructor(options: PoolOptions, dialer: Dialer, stats: PoolStats) {
+    this.#options = options;
+    this.#dialer = dialer;
+    this.#stats = stats;
+  }
+
+  get endpoint(): Address {
+    return this.#options.endpoint;
+  }
+
+  /** `fresh` passes over idle connections, for who has just met a dead one. */
+  acquire(waiter: PoolWaiter, fresh: boolean): void {
+    const idle = fresh ? undefined : this.#takeIdle();
+    if (idle !== undefined) {
+      waiter.onConnection(idle);
+      return;
+    }
+    if (this.#waiters.length >= waitersMax || this.#isClosed) {
+      this.#stats.overflows += 1;
+      waiter.onNoConnection('overflow', `${waitersMax} requests wait for a connection already`);
+      return;
+    }
+    this.#waiters.push(waiter);
+    if (this.#all.size + this.#dialing < this.#options.connectionsMax) this.#dial();
+  }
+
+  /** Takes back a request for a connection that has not been answered. */
+  cancel(waiter: PoolWaiter): void {
+    const at = this.#waiters.indexOf(waiter);
+    if (at !== -1) this.#waiters.splice(at, 1);
+  }
+
+  /** Closes what is idle and outdated. What is in use ends its exchange first. */
+  retire(): void {
+    const generation = this.#dialer.generation();
+    for (const stream of this.#idle.slice()) {
+      if (stream.generation !== generation) stream.close();
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const stream of this.#all) stream.close();
+  }
+
+  onExchangeOver(stream: ClientConnection): void {
+    if (this.#isClosed || stream.generation !== this.#dialer.generation()) {
+      stream.close();
+      return;
+    }
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) {
+      waiter.onConnection(stream);
+      return;
+    }
+    stream.rest();
+    this.#idle.push(stream);
+    this.#stats.connectionsIdle += 1;
+  }
+
+  onConnectionLost(stream: ClientConnection): void {
+    if (!this.#all.delete(stream)) return;
+    this.#stats.connectionsActive -= 1;
+    const at = this.#idle.indexOf(stream);
+    if (at !== -1) {
+      this.#idle.splice(at, 1);
+      this.#stats.connectionsIdle -= 1;
+    }
+    // Somebody may have been waiting for the place that is free now.
+    const hasRoom = this.#all.size + this.#dialing < this.#options.connectionsMax;
+    if (hasRoom && this.#waiters.length > this.#dialing && !this.#isClosed) this.#dial();
+  }
+
+  #takeIdle(): ClientConnection | undefined {
+    const generation = this.#dialer.generation();
+    for (;;) {
+      const stream = this.#idle.pop();
+      if (stream === undefined) return undefined;
+      this.#stats.connectionsIdle -= 1;
+      if (stream.isUsable && stream.generation === generation) return stream;
+      stream.close();
+    }
+  }
+
+  #dial(): void {
+    this.#dialing += 1;
+    this.#dialer.dial(this.#options.endpoint, (outcome) => this.#onDialed(outcome));
+  }
+
+  #onDialed(outcome: DialOutcome): void {
+    this.#dialing -= 1;
+    if (outcome.kind === 'failed') {
+      this.#stats.connectionsFailed += 1;
+      this.#waiters.shift()?.onNoConnection(outcome.code, outcome.detail);
+      return;
+    }
+    this.#stats.connectionsOpened += 1;
+    this.#stats.connectionsActive += 1;
+    const { connection, generation } = outcome;
+    const stream = new ClientConnection(connection, generation, this, this.#options.timeouts);
+    this.#all.add(stream);
+    // A swap of secrets during the handshake is no fault of the connection: who waits may have it.
+    const waiter = this.#waiters.shift();
+    if (waiter === undefined) this.onExchangeOver(stream);
+    else waiter.onConnection(stream);
+  }
+}
+
+// With no connection to be had a longer queue would only be a longer wait before the same answer.
+const waitersMax = 1024;

@@ -1,0 +1,233 @@
+/** Sidecars under test, each with an SDS server of its own, and the plain clients and servers at both ends. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { Scope, seededRandom, silentLogger, systemClock } from '../../core/index.ts';
+import { parseProxyConfig, type RunningProxy, startProxy } from '../../proxy/index.ts';
+import { certificateSecret, type FakeSds, startFakeSds, validationSecret } from './fake-sds.ts';
+import { makeTestPki, type TestPki } from './test-pki.ts';
+
+/** Waits until `isTrue`; the test's own timeout is the bound. */
+export async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+export interface TestSidecar {
+  readonly proxy: RunningProxy;
+  readonly sds: FakeSds;
+  port(listener: string): number;
+  /** Lines of the access log so far. */
+  readonly log: string[];
+  stats(): Promise<StatsJson>;
+}
+
+export interface StatsJson {
+  readonly listeners: Record<string, Record<string, number>>;
+  readonly clusters: Record<string, Record<string, number>>;
+  readonly tlsGeneration: number;
+}
+
+/** Everything one test file starts, closed in reverse. */
+export class ProxyMesh {
+  readonly pki: TestPki;
+  readonly directory: string;
+  readonly scope = new Scope();
+  #sockets = 0;
+
+  constructor(pki: TestPki) {
+    this.pki = pki;
+    this.directory = mkdtempSync(join(tmpdir(), 'signet-'));
+    this.scope.onClose(() => rmSync(this.directory, { recursive: true, force: true }));
+  }
+
+  static async start(trustDomain = 'mesh.test'): Promise<ProxyMesh> {
+    return new ProxyMesh(await makeTestPki({ nowMs: Date.now(), trustDomain }));
+  }
+
+  socketPath(): string {
+    this.#sockets += 1;
+    return join(this.directory, `sds-${this.#sockets}.sock`);
+  }
+
+  async sds(path = this.socketPath()): Promise<{ sds: FakeSds; path: string }> {
+    return { sds: this.scope.add(await startFakeSds(path)), path };
+  }
+
+  /** An SDS server that has an identity and this mesh's bundle. */
+  async readySds(id: string): Promise<{ sds: FakeSds; path: string }> {
+    const made = await this.sds();
+    made.sds.set(certificateSecret(await this.pki.issueLeaf({ id })));
+    made.sds.set(validationSecret({ [this.pki.trustDomain]: this.pki.anchorsPem }));
+    return made;
+  }
+
+  /** Starts a proxy; `config` lacks what is the same in every test. */
+  async sidecar(
+    made: { sds: FakeSds; path: string },
+    config: Record<string, unknown>,
+  ): Promise<TestSidecar> {
+    const whole = {
+      node: { id: 'test' },
+      sds: { socket: made.path },
+      admin: '127.0.0.1:0',
+      ...config,
+    };
+    const log: string[] = [];
+    const stdout = new PassThrough();
+    stdout.on('data', (text: Buffer) => log.push(...text.toString().trim().split('\n')));
+    const proxy = await startProxy(parseProxyConfig(JSON.stringify(whole), 'test.yaml'), {
+      clock: systemClock,
+      random: seededRandom(1),
+      log: silentLogger,
+      stdout,
+    });
+    this.scope.add(proxy);
+    return {
+      proxy,
+      sds: made.sds,
+      log,
+      port: (name) => proxy.listeners.find((each) => each.name === name)?.port ?? 0,
+      stats: async () => JSON.parse((await get(proxy.adminPort, '/stats')).body) as StatsJson,
+    };
+  }
+
+  /**
+   * The usual pair: `web` takes plaintext and speaks mutual TLS to `orders`, which passes it on to the
+   * server on `appPort`. Answers both, and the port to speak to.
+   */
+  async pair(
+    appPort: number,
+    options: { protocol?: 'http1' | 'tcp'; timeouts?: Record<string, string> } = {},
+  ): Promise<{ web: TestSidecar; orders: TestSidecar; port: number }> {
+    const { protocol = 'http1', timeouts = { drain: '100ms' } } = options;
+    const to = (cluster: string): Record<string, unknown> =>
+      protocol === 'tcp' ? { cluster } : { routes: [{ prefix: '/', cluster }] };
+    const orders = await this.sidecar(await this.readySds('/orders'), {
+      listeners: [
+        {
+          name: 'in',
+          address: '127.0.0.1:0',
+          tls: { allow: ['spiffe://mesh.test/web'] },
+          protocol,
+          ...to('app'),
+        },
+      ],
+      clusters: [{ name: 'app', endpoints: [`127.0.0.1:${appPort}`] }],
+      timeouts,
+    });
+    const web = await this.sidecar(await this.readySds('/web'), {
+      listeners: [
+        { name: 'out', address: '127.0.0.1:0', plaintext: true, protocol, ...to('orders') },
+      ],
+      clusters: [
+        {
+          name: 'orders',
+          endpoints: [`127.0.0.1:${orders.port('in')}`],
+          tls: { expect: ['spiffe://mesh.test/orders'] },
+        },
+      ],
+      timeouts,
+    });
+    await until(() => isReady(web) && isReady(orders));
+    return { web, orders, port: web.port('out') };
+  }
+
+  /** A server made of one function per connection. */
+  async server(onSocket: (socket: Socket) => void): Promise<{ port: number; sockets: Socket[] }> {
+    const sockets: Socket[] = [];
+    const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
+      sockets.push(socket);
+      socket.on('error', () => {});
+      onSocket(socket);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    this.scope.onClose(() => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    });
+    return { port: (server.address() as AddressInfo).port, sockets };
+  }
+
+  close(): Promise<void> {
+    return this.scope.close();
+  }
+}
+
+export function isReady(sidecar: TestSidecar): boolean {
+  return sidecar.proxy.material.current() !== undefined;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+}
+
+export function get(
+  port: number,
+  path: string,
+  options: { method?: string; body?: string; headers?: Record<string, string> } = {},
+): Promise<HttpAnswer> {
+  const { method = 'GET', body, headers = {} } = options;
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ port, path, method, headers, agent: false }, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body: Buffer.concat(parts).toString('latin1'),
+        }),
+      );
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+/** A raw connection that remembers what it read. */
+export class RawClient {
+  readonly socket: Socket;
+  text = '';
+  isEnded = false;
+  isClosed = false;
+
+  constructor(port: number) {
+    this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    this.socket.on('data', (bytes) => {
+      this.text += bytes.toString('latin1');
+    });
+    this.socket.on('end', () => {
+      this.isEnded = true;
+    });
+    this.socket.on('error', () => {});
+    this.socket.on('close', () => {
+      this.isClosed = true;
+    });
+  }
+
+  send(text: string): void {
+    this.socket.write(text, 'latin1');
+  }
+
+  async read(isEnough: (text: string) => boolean): Promise<string> {
+    await until(() => isEnough(this.text) || this.isEnded || this.isClosed);
+    return this.text;
+  }
+
+  /** Everything up to the end the peer makes. */
+  async readAll(): Promise<string> {
+    await until(() => this.isEnded || this.isClosed);
+    return this.text;
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+}

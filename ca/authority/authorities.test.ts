@@ -13,6 +13,7 @@ import { type Authorities, openAuthorities } from './authorities.ts';
 import { createKeyStore } from './key-store.ts';
 import type { Lifetimes } from './lifetimes.ts';
 import { activeIssuing, activeRoot } from './slot.ts';
+import { claimStore } from './store-identity.ts';
 
 const startMs = Date.parse('2026-11-22T12:00:00Z');
 const second = 1000;
@@ -51,14 +52,17 @@ async function open(
   { store, audit, clock, kek }: World,
   trustDomain = 'mesh.test',
 ): Promise<Authorities> {
+  const keyStore = createKeyStore(createSecretKey(kek), systemRandom);
+  const domain = parseTrustDomain(trustDomain);
+  await claimStore(store, keyStore, domain);
   const serials = await openSerials(store, systemRandom);
   return openAuthorities({
     store,
-    keyStore: createKeyStore(createSecretKey(kek), systemRandom),
+    keyStore,
     audit,
     clock,
     log: silentLogger,
-    trustDomain: parseTrustDomain(trustDomain),
+    trustDomain: domain,
     lifetimes,
     nextSerial: () => serials.next(),
   });
@@ -291,7 +295,7 @@ describe('a kill at any write', () => {
     await authorities.activate(operator, next.id, nobody, false);
     await authorities.retire(operator, old, false);
   };
-  const writes = Array.from({ length: 12 }, (_, index) => index);
+  const writes = Array.from({ length: 14 }, (_, index) => index);
 
   test.for(writes)('(number %i) leaves one consistent state', async (fatal) => {
     for (const effect of ['lost', 'written'] as const) {

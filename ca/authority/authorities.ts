@@ -25,7 +25,7 @@ import { type Issuer, issuerOf } from './issuer.ts';
 import { type Journal, openJournal } from './journal.ts';
 import type { KeyStore } from './key-store.ts';
 import { LeafMarks } from './leaf-marks.ts';
-import { checkLifetimes, type Lifetimes } from './lifetimes.ts';
+import type { Lifetimes } from './lifetimes.ts';
 import { mintIssuing, mintRoot, type MintedAuthority, type MintOptions } from './mint-authority.ts';
 import {
   checkActivation,
@@ -90,8 +90,7 @@ export interface Authorities extends Closable {
 
 /** Opens what the store holds, or begins a new root, and catches up with what time made due. */
 export async function openAuthorities(deps: AuthoritiesDeps): Promise<Authorities> {
-  checkLifetimes(deps.lifetimes);
-  const journal = await openJournal(deps.store, deps.keyStore, deps.trustDomain);
+  const journal = await openJournal(deps.store, deps.keyStore);
   const working = new WorkingAuthorities(deps, journal);
   await working.catchUp();
   return working;
@@ -174,8 +173,8 @@ class WorkingAuthorities implements Authorities {
         ...(force ? { forced: true } : {}),
       });
       await this.#auditIssuing(actor, issuing.authority, root);
-      const { wallMs } = this.#deps.clock;
-      await this.#commit(withActivatedRoot(this.current(), id, issuing.authority, wallMs()), [
+      const nowMs = this.#deps.clock.wallMs();
+      await this.#commit(withActivatedRoot(this.current(), id, issuing.authority, nowMs), [
         issuing,
       ]);
       return authorityById(this.current(), id);

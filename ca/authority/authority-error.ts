@@ -24,31 +24,23 @@ export class AuthorityError extends CodedError<AuthorityErrorCode> {
 
   constructor(code: AuthorityErrorCode, message: string, options: CodedErrorOptions = {}) {
     super(code, message, options);
-    this.kind = kindOf(code);
+    this.kind = kinds[code];
   }
 }
 
-function kindOf(code: AuthorityErrorCode): ErrorKind {
-  switch (code) {
-    case 'kek_missing':
-    case 'kek_malformed':
-    case 'kek_wrong':
-    case 'lifetimes_contradict':
-    case 'authority_state':
-    case 'authority_not_propagated':
-    case 'authority_in_use':
-    case 'authority_trust_domain':
-    case 'roots_too_many':
-      return 'failed_precondition';
-    case 'authority_unknown':
-      return 'not_found';
-    case 'authority_ended':
-      return 'unavailable';
-    case 'authority_conflict':
-      return 'aborted';
-    case 'authority_record_invalid':
-      return 'data_loss';
-    case 'authority_certificate':
-      return 'internal';
-  }
-}
+const kinds: Readonly<Record<AuthorityErrorCode, ErrorKind>> = {
+  kek_missing: 'failed_precondition',
+  kek_malformed: 'failed_precondition',
+  kek_wrong: 'failed_precondition',
+  lifetimes_contradict: 'failed_precondition',
+  authority_unknown: 'not_found',
+  authority_state: 'failed_precondition',
+  authority_not_propagated: 'failed_precondition',
+  authority_in_use: 'failed_precondition',
+  authority_ended: 'unavailable',
+  authority_conflict: 'aborted',
+  authority_record_invalid: 'data_loss',
+  authority_trust_domain: 'failed_precondition',
+  authority_certificate: 'internal',
+  roots_too_many: 'failed_precondition',
+};

@@ -14,9 +14,7 @@ export interface AuthorityRecord {
 
 /** What all authorities share. It is written with every change, so its revision guards them all. */
 export interface SharedRecord {
-  readonly trustDomain: string;
   readonly bundleSequence: bigint;
-  readonly sealedCheckValue: Uint8Array;
 }
 
 export function formatAuthorityRecord({ authority, sealedKey }: AuthorityRecord): Uint8Array {
@@ -33,18 +31,13 @@ export function formatAuthorityRecord({ authority, sealedKey }: AuthorityRecord)
 export function parseAuthorityRecord(key: string, value: Uint8Array): AuthorityRecord {
   const { version: _, certificate, sealedKey, ...plain } = decode(key, value, authoritySchema);
   return {
-    authority: { ...dropUndefined(plain), certificate: parseCertificate(certificate) },
+    authority: { ...plain, certificate: parseCertificate(certificate) },
     ...(sealedKey === undefined ? {} : { sealedKey }),
   };
 }
 
 export function formatSharedRecord(record: SharedRecord): Uint8Array {
-  return encode({
-    version: 1,
-    trustDomain: record.trustDomain,
-    bundleSequence: String(record.bundleSequence),
-    sealedCheckValue: toBase64(record.sealedCheckValue),
-  });
+  return encode({ version: 1, bundleSequence: String(record.bundleSequence) });
 }
 
 /** Throws {@link AuthorityError} `authority_record_invalid`. */
@@ -65,23 +58,21 @@ const authoritySchema = z.strictObject({
   id: z.string(),
   tier: z.enum(['root', 'issuing']),
   state: z.enum(['prepared', 'active', 'draining', 'retired']),
-  parentId: z.string().optional(),
+  parentId: z.string().exactOptional(),
   certificate: base64Field,
   preparedAtMs: z.number(),
-  activatedAtMs: z.number().optional(),
-  retiredAtMs: z.number().optional(),
-  lastLeafNotAfterMs: z.number().optional(),
-  sealedKey: base64Field.optional(),
+  activatedAtMs: z.number().exactOptional(),
+  retiredAtMs: z.number().exactOptional(),
+  lastLeafNotAfterMs: z.number().exactOptional(),
+  sealedKey: base64Field.exactOptional(),
 });
 
 const sharedSchema = z.strictObject({
   version: z.literal(1),
-  trustDomain: z.string(),
   bundleSequence: z
     .string()
     .regex(/^\d{1,20}$/)
     .transform((text) => BigInt(text)),
-  sealedCheckValue: base64Field,
 });
 
 function encode(value: Json): Uint8Array {
@@ -101,14 +92,4 @@ function decode<Schema extends z.ZodType>(
       remedy: 'restore the store from a backup, or use the version of Signet that wrote it',
     });
   }
-}
-
-type Defined<T> = {
-  [Key in keyof T as undefined extends T[Key] ? never : Key]: T[Key];
-} & { [Key in keyof T as undefined extends T[Key] ? Key : never]?: Exclude<T[Key], undefined> };
-
-/** An absent value and one that is undefined are two things to the compiler, and one to JSON. */
-function dropUndefined<T extends object>(value: T): Defined<T> {
-  const entries = Object.entries(value).filter(([, member]) => member !== undefined);
-  return Object.fromEntries(entries) as Defined<T>;
 }

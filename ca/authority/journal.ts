@@ -4,7 +4,6 @@
  */
 
 import type { KeyObject } from 'node:crypto';
-import type { TrustDomain } from '../../spiffe/index.ts';
 import { storeKeys, storePrefixes } from '../store/key-layout.ts';
 import type { Put, Store } from '../store/store.ts';
 import { type Authority, type AuthoritySet, emptyAuthoritySet } from './authority.ts';
@@ -32,15 +31,9 @@ export interface Journal {
   commit(next: AuthoritySet, keys: ReadonlyMap<string, KeyObject>): Promise<void>;
 }
 
-/** Throws {@link AuthorityError}: wrong key-encryption key, another trust domain's store, broken records. */
-export async function openJournal(
-  store: Store,
-  keyStore: KeyStore,
-  trustDomain: TrustDomain,
-): Promise<Journal> {
-  const loaded = await load(store, keyStore, trustDomain);
-  let { set, records, guardRevision, revision } = loaded;
-  const { sealedCheckValue } = loaded;
+/** Throws {@link AuthorityError} `authority_record_invalid`. */
+export async function openJournal(store: Store, keyStore: KeyStore): Promise<Journal> {
+  let { set, records, revision } = await load(store);
 
   const recordOf = (
     authority: Authority,
@@ -84,9 +77,9 @@ export async function openJournal(
       const { bundleSequence } = next;
       puts.push({
         key: guardKey,
-        value: formatSharedRecord({ trustDomain, bundleSequence, sealedCheckValue }),
+        value: formatSharedRecord({ bundleSequence }),
       });
-      const compare = [{ key: guardKey, modRevision: guardRevision }];
+      const compare = [{ key: guardKey, modRevision: revision }];
       const result = await store.commit({ compare, puts, deletes });
       if (result.kind === 'conflict') {
         throw new AuthorityError(
@@ -99,43 +92,19 @@ export async function openJournal(
       }
       set = next;
       records = nextRecords;
-      guardRevision = result.revision;
       revision = result.revision;
     },
   };
 }
 
-async function load(
-  store: Store,
-  keyStore: KeyStore,
-  trustDomain: TrustDomain,
-): Promise<{
-  set: AuthoritySet;
-  records: ReadonlyMap<string, AuthorityRecord>;
-  guardRevision: number;
-  revision: number;
-  sealedCheckValue: Uint8Array;
+async function load(store: Store): Promise<{
+  readonly set: AuthoritySet;
+  readonly records: ReadonlyMap<string, AuthorityRecord>;
+  readonly revision: number;
 }> {
   const guard = await store.get(guardKey);
-  if (guard === undefined) {
-    const sealedCheckValue = keyStore.sealCheckValue();
-    return {
-      set: emptyAuthoritySet,
-      records: new Map(),
-      guardRevision: 0,
-      revision: 0,
-      sealedCheckValue,
-    };
-  }
-  const shared = parseSharedRecord(guardKey, guard.value);
-  if (shared.trustDomain !== trustDomain) {
-    throw new AuthorityError(
-      'authority_trust_domain',
-      `the store belongs to trust domain ${shared.trustDomain}, not to ${trustDomain}`,
-      { remedy: 'give each trust domain its own data directory' },
-    );
-  }
-  keyStore.checkKey(shared.sealedCheckValue);
+  if (guard === undefined) return { set: emptyAuthoritySet, records: new Map(), revision: 0 };
+  const { bundleSequence } = parseSharedRecord(guardKey, guard.value);
   const { items } = await store.range({ prefix: storePrefixes.authorities });
   const records = items.map(({ key, value }) => parseAuthorityRecord(key, value));
   const authorities = records
@@ -147,11 +116,9 @@ async function load(
         (left.certificate.serial < right.certificate.serial ? -1 : 1),
     );
   return {
-    set: { authorities, bundleSequence: shared.bundleSequence },
+    set: { authorities, bundleSequence },
     records: new Map(records.map((record) => [record.authority.id, record])),
-    guardRevision: guard.modRevision,
     revision: guard.modRevision,
-    sealedCheckValue: shared.sealedCheckValue,
   };
 }
 

@@ -24,11 +24,16 @@ import { authorize, type IssuanceSubject, type SubjectDeps } from './profile.ts'
 import type { Serials } from './serial.ts';
 import { leafValidity } from './validity.ts';
 
+/** The part of the authorities that issuance works with. */
+export type IssuingAuthorities = Pick<Authorities, 'issuer' | 'expectLeaf' | 'recordLeaf'>;
+
 export interface IssuanceDeps extends SubjectDeps {
   readonly clock: Clock;
-  readonly authorities: Authorities;
+  readonly authorities: IssuingAuthorities;
   readonly serials: Serials;
   readonly audit: AuditLog;
+  /** Told of each certificate that leaves. */
+  readonly onIssued: () => void;
 }
 
 export interface IssuanceRequest {
@@ -85,6 +90,7 @@ export async function issueX509Svid(
     dnsNames: grant.dnsNames,
     serial,
     spki: csr.request.spki,
+    keyKind: csr.request.keyKind,
     validity,
   };
   const tbs = encodeLeaf(intent, by);
@@ -101,6 +107,7 @@ export async function issueX509Svid(
   await deps.authorities.recordLeaf(by.id, validity.notAfterMs);
 
   // 10. Release.
+  deps.onIssued();
   return {
     kind: 'issued',
     id: grant.id,
@@ -123,7 +130,7 @@ function readRequest(
 }
 
 function currentIssuer(
-  authorities: Authorities,
+  authorities: IssuingAuthorities,
 ): { readonly kind: 'current'; readonly issuer: Issuer } | IssuanceRefusal {
   try {
     return { kind: 'current', issuer: authorities.issuer() };

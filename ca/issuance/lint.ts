@@ -7,6 +7,8 @@ import { equalBytes, toHex } from '../../core/index.ts';
 import {
   type Certificate,
   issueCertificate,
+  type KeyKind,
+  keyIdOfSpki,
   parseCertificate,
   type Signer,
 } from '../../pki/index.ts';
@@ -21,6 +23,7 @@ export interface LeafIntent {
   readonly dnsNames: readonly string[];
   readonly serial: Uint8Array;
   readonly spki: Uint8Array;
+  readonly keyKind: KeyKind;
   readonly validity: Validity;
 }
 
@@ -42,7 +45,7 @@ export async function lintLeaf(
 function differences(certificate: Certificate, intent: LeafIntent, issuer: Issuer): string[] {
   const { extensions } = certificate;
   const names = extensions.subjectAltName;
-  const { authorityKeyId, extendedKeyUsage } = extensions;
+  const { authorityKeyId, subjectKeyId, keyUsage, extendedKeyUsage } = extensions;
   const checks: readonly (readonly [string, boolean])[] = [
     ['tbs', certificate.der.length > certificate.tbs.length],
     ['serial', certificate.serial === toHex(intent.serial).replace(/^(?:00)+/, '')],
@@ -58,7 +61,12 @@ function differences(certificate: Certificate, intent: LeafIntent, issuer: Issue
     // X509-SVID §3.2: with an empty subject the names must be critical.
     ['subjectAltName', names?.critical === true],
     ['authorityKeyId', authorityKeyId !== undefined && equalBytes(authorityKeyId, issuer.keyId)],
-    ['extendedKeyUsage', extendedKeyUsage !== undefined],
+    ['subjectKeyId', subjectKeyId !== undefined && equalBytes(subjectKeyId, keyIdOfSpki(intent.spki))],
+    ['keyUsage', keyUsage?.usages.size === (intent.keyKind.startsWith('rsa') ? 2 : 1)],
+    ['keyUsage', keyUsage?.usages.size === 1 || keyUsage?.usages.has('keyEncipherment') === true],
+    ['extendedKeyUsage', extendedKeyUsage?.purposes.length === 2],
+    ['basicConstraints', extensions.basicConstraints?.critical === true],
+    ['nameConstraints', extensions.nameConstraints === undefined],
     ['unknown extensions', extensions.unknownCritical.length === 0],
   ];
   return checks.filter(([, holds]) => !holds).map(([name]) => name);

@@ -45,64 +45,66 @@ export interface Grant {
   event(certificate: AuditedCertificate): AuditEvent;
 }
 
-export async function authorize(
+/** What the subject may have, or why it may have nothing. */
+export function authorize(
   deps: SubjectDeps,
   subject: IssuanceSubject,
 ): Promise<Grant | IssuanceRefusal> {
-  const { lifetimes } = deps;
+  const { nodeSvidMs } = deps.lifetimes;
   switch (subject.kind) {
     case 'ca_server': {
       const id = caServerId(deps.trustDomain);
-      return grantOf(id, lifetimes.nodeSvidMs, (certificate) => ({
-        actor: { kind: 'system', id },
-        type: 'svid.issued',
-        certificate,
-      }));
+      const actor: Actor = { kind: 'system', id };
+      const event: Grant['event'] = (certificate) => ({ actor, type: 'svid.issued', certificate });
+      return Promise.resolve(grantOf(id, nodeSvidMs, event));
     }
     case 'attested_node': {
       const { caller, attestor, selectors } = subject;
-      return grantOf(caller.id, lifetimes.nodeSvidMs, (certificate) => ({
-        actor: actorOf(caller),
-        type: 'node.attested',
-        nodeId: caller.id,
-        attestor,
-        selectors,
-        certificate,
-      }));
-    }
-    case 'renewing_node': {
-      const { caller } = subject;
-      if (!(await deps.isNode(caller.id))) return unknownNode(caller);
-      return grantOf(caller.id, lifetimes.nodeSvidMs, (certificate) => ({
-        actor: actorOf(caller),
-        type: 'node.renewed',
-        nodeId: caller.id,
-        certificate,
-      }));
-    }
-    case 'workload': {
-      const { caller, entryId } = subject;
-      if (!(await deps.isNode(caller.id))) return unknownNode(caller);
-      const entry = deps.authorizedEntry(caller.id, entryId);
-      if (entry === undefined) {
-        // One answer for "no such entry" and "not yours": a node learns nothing of other nodes' entries.
-        return refuse(
-          'permission_denied',
-          'entry_not_authorized',
-          `node ${caller.id} may not serve entry ${JSON.stringify(entryId.slice(0, 64))}`,
-        );
-      }
+      const act = { type: 'node.attested', nodeId: caller.id, attestor, selectors } as const;
       const actor = actorOf(caller);
-      return {
-        kind: 'granted',
-        id: entry.spiffeId,
-        dnsNames: entry.dnsNames,
-        ttlMs: entry.x509SvidTtlMs ?? lifetimes.x509SvidMs,
-        entryId,
-        event: (certificate) => ({ actor, type: 'svid.issued', certificate }),
-      };
+      const event: Grant['event'] = (certificate) => ({ actor, ...act, certificate });
+      return Promise.resolve(grantOf(caller.id, nodeSvidMs, event));
     }
+    case 'renewing_node':
+      return grantRenewal(deps, subject.caller);
+    case 'workload':
+      return grantWorkload(deps, subject.caller, subject.entryId);
   }
+}
+
+async function grantRenewal(
+  deps: SubjectDeps,
+  caller: NodeCaller,
+): Promise<Grant | IssuanceRefusal> {
+  if (!(await deps.isNode(caller.id))) return unknownNode(caller);
+  const act = { actor: actorOf(caller), type: 'node.renewed', nodeId: caller.id } as const;
+  return grantOf(caller.id, deps.lifetimes.nodeSvidMs, (certificate) => ({ ...act, certificate }));
+}
+
+async function grantWorkload(
+  deps: SubjectDeps,
+  caller: NodeCaller,
+  entryId: string,
+): Promise<Grant | IssuanceRefusal> {
+  if (!(await deps.isNode(caller.id))) return unknownNode(caller);
+  const entry = deps.authorizedEntry(caller.id, entryId);
+  if (entry === undefined) {
+    // One answer for "no such entry" and "not yours": a node learns nothing of other nodes' entries.
+    return refuse(
+      'permission_denied',
+      'entry_not_authorized',
+      `node ${caller.id} may not serve entry ${JSON.stringify(entryId.slice(0, 64))}`,
+    );
+  }
+  const actor = actorOf(caller);
+  return {
+    kind: 'granted',
+    id: entry.spiffeId,
+    dnsNames: entry.dnsNames,
+    ttlMs: entry.x509SvidTtlMs ?? deps.lifetimes.x509SvidMs,
+    entryId,
+    event: (certificate) => ({ actor, type: 'svid.issued', certificate }),
+  };
 }
 
 /** The ID of the CA's own server certificate. */

@@ -37,10 +37,12 @@ export async function openSerials(
     reserving = undefined;
   };
 
+  const isUsedUp = (): boolean => counter >= counterMax;
+
   return {
     async next() {
       // One epoch holds four thousand million serials; the next one is taken when it is used up.
-      while (counter >= counterMax) await (reserving ??= reserve());
+      while (isUsedUp()) await (reserving ??= reserve());
       const serial = new Uint8Array(serialLength);
       const view = new DataView(serial.buffer);
       view.setUint8(0, 1);

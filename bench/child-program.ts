@@ -3,7 +3,8 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Closable, sleep, systemClock } from '../core/index.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Closable, systemClock } from '../core/index.ts';
 import { BenchError } from './bench-error.ts';
 
 export interface ChildProgram extends Closable {
@@ -71,7 +72,8 @@ export async function untilReady<T>(
     } catch (error) {
       last = error;
     }
-    await sleep(systemClock, pollMs);
+    // Not core's sleep, whose timer would let this process end when its child has.
+    await sleep(pollMs);
   }
   throw new BenchError('bench_process', `${program.name} is not ready after ${readyMsMax} ms`, {
     cause: last,

@@ -32,7 +32,7 @@ function serve(socket: Socket): void {
   socket.on('error', () => socket.destroy());
   socket.on('data', (bytes: Buffer) => {
     // Requests here have no body: each ends with its head.
-    const heads = (rest + bytes.toString('latin1');
+    const heads = (rest + bytes.toString('latin1')).split(headEnd);
     rest = heads.pop() ?? '';
     for (let count = heads.length; count > 0; count -= 1) socket.write(response);
   });

@@ -1,7 +1,7 @@
 /** Turns what was seen during a run into the figures of its verdict. */
 
 import { z } from 'zod';
-import type { AuditVerification } from '../../ca/index.ts';
+import type { verifyAuditLog } from '../../ca/index.ts';
 import { type LoadCounts, percentile } from './load.ts';
 import type { Mesh } from './mesh.ts';
 import type { SidecarView } from './observe.ts';
@@ -29,7 +29,7 @@ export interface Seen {
   readonly counts: LoadCounts;
   readonly views: readonly SidecarView[];
   readonly scans: readonly Scan[];
-  readonly audit: AuditVerification;
+  readonly audit: Awaited<ReturnType<typeof verifyAuditLog>>;
   readonly rootRotations: number;
   readonly caStarts: number;
 }

@@ -49,7 +49,7 @@ async function serialOf(sidecar: Sidecar): Promise<string | undefined> {
   try {
     const response = await fetch(`http://127.0.0.1:${sidecar.adminPort}/certs`);
     const answer = certsSchema.safeParse(await response.json());
-    return answer.success ? answer.data.certificate.serial : undefined;
+    return answer.success ? answer.data.identity.chain[0]?.serial : undefined;
   } catch (error) {
     // The sidecar having gone shows in `ended`; one missed poll means nothing.
     if (error instanceof TypeError) return undefined;
@@ -57,6 +57,9 @@ async function serialOf(sidecar: Sidecar): Promise<string | undefined> {
   }
 }
 
-const certsSchema = z.object({ certificate: z.object({ serial: z.string() }) });
+// Before the first certificate `identity` is null, which this does not match.
+const certsSchema = z.object({
+  identity: z.object({ chain: z.array(z.object({ serial: z.string() })) }),
+});
 
 const pollMs = 250;

@@ -45,7 +45,7 @@ export interface AgentDeps {
   /** Told to the CA, for operators to see. */
   readonly version?: string;
   /** Aborted to give up while the agent is still waiting for its CA. */
-  readonly signal?: AbortSignal;
+  readonly stopped?: AbortSignal;
 }
 
 export interface RunningAgent extends Closable {
@@ -76,7 +76,7 @@ async function start(config: AgentConfig, deps: AgentDeps, scope: Scope): Promis
   const { clock, random, log } = deps;
   const { trustDomain } = config;
   const version = deps.version ?? 'unknown';
-  const signal = deps.signal ?? new AbortController().signal;
+  const signal = deps.stopped ?? new AbortController().signal;
   const token = await readJoinToken(config.join, deps.environment);
 
   const state = new WatchSource<CaState | undefined>(undefined);
@@ -144,7 +144,10 @@ async function start(config: AgentConfig, deps: AgentDeps, scope: Scope): Promis
       svid: nodeSvid,
       bundles: () => state.current()?.bundles ?? attested.bundles,
       attestAgain: attest,
-      onRefused: refuse,
+      onRefused: (error) => {
+        log.error('the CA will not have this node any more', { reason: describeError(error) });
+        refuse(error);
+      },
     }),
   );
 

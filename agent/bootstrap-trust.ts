@@ -143,11 +143,7 @@ function presentedChain(
     };
     const fail = (reason: string, cause?: unknown): void => {
       end();
-      reject(
-        new AgentError('ca_unreachable', 'unavailable', `${name}: ${reason}`, {
-          ...(cause === undefined ? {} : { cause }),
-        }),
-      );
+      reject(new AgentError('ca_unreachable', 'unavailable', `${name}: ${reason}`, { cause }));
     };
     const abort = (): void => fail('given up');
     const timer = clock.after(handshakeMsMax, () =>

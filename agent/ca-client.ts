@@ -109,5 +109,5 @@ function chainPem(identity: NodeSvid): string {
 
 // An answer of the CA is a signature and a log write; one that takes longer is lost.
 const callMsMax = 10_000;
-// 500 certificates in one call, on a CA that others use too.
+// Hundreds of certificates in one call, on a CA that others use too.
 const signMsMax = 30_000;

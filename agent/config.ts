@@ -66,14 +66,9 @@ async function joinTokenText(
   source: JoinTokenSource,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<readonly [place: string, text: string | undefined]> {
-  switch (source.kind) {
-    case 'text':
-      return ['join.token', source.token];
-    case 'file':
-      return [source.path, await readText(source.path)];
-    case 'environment':
-      return [`the environment variable ${source.name}`, environment[source.name]];
-  }
+  if (source.kind === 'text') return ['join.token', source.token];
+  if (source.kind === 'file') return [source.path, await readText(source.path)];
+  return [`the environment variable ${source.name}`, environment[source.name]];
 }
 
 const trustDomainField = z.string().transform((text, context): TrustDomain => {

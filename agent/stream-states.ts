@@ -24,7 +24,8 @@ export async function streamStates<State, Message>(
       if (state !== sent) {
         sent = state;
         const message = messageOf(state);
-        if (message !== undefined && !out.send(message)) await out.drained();
+        if (message !== undefined) out.send(message);
+        await out.drained();
         continue;
       }
       await new Promise<void>((resolve) => {

@@ -96,10 +96,7 @@ function runStream<Request, Response>(
   call.on('close', end);
   // A peer that resets the stream is told of by 'cancelled'; without a listener the event would be thrown.
   call.on('error', end);
-  const out: Outgoing<Response> = {
-    send: (message) => (ended.signal.aborted ? false : call.write(message)),
-    drained: () => drained(call, ended.signal),
-  };
+  const out = outgoing(call, ended.signal);
   const run = async (): Promise<void> =>
     body(out, contextOf(lookup, call.getPeer(), call.metadata, ended.signal));
   run().then(
@@ -107,24 +104,52 @@ function runStream<Request, Response>(
       end();
       call.end();
     },
-    (error: unknown) => {
+    async (error: unknown) => {
+      // The error destroys the call, and with it a message under way and the status behind that.
+      await out.drained();
       end();
       call.emit('error', toStatus(error));
     },
   );
 }
 
-function drained(call: AnyStream<unknown, unknown>, signal: AbortSignal): Promise<void> {
-  if (signal.aborted || !call.writableNeedDrain) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.off('drain', done);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    call.once('drain', done);
-    signal.addEventListener('abort', done, { once: true });
-  });
+/**
+ * grpc-js would queue sixteen messages before it asks to wait, whatever their size. Here a message counts
+ * as taken when its bytes have left for the peer, so a sender that waits never has more than one under way.
+ */
+function outgoing<Response>(
+  call: AnyStream<unknown, Response>,
+  signal: AbortSignal,
+): Outgoing<Response> {
+  let underWay = 0;
+  const waiting = new Set<() => void>();
+  const taken = (): void => {
+    underWay -= 1;
+    if (underWay > 0) return;
+    for (const resolve of waiting) resolve();
+    waiting.clear();
+  };
+  signal.addEventListener(
+    'abort',
+    () => {
+      for (const resolve of waiting) resolve();
+      waiting.clear();
+    },
+    { once: true },
+  );
+  return {
+    send(message) {
+      if (signal.aborted) return false;
+      underWay += 1;
+      return call.write(message, taken);
+    },
+    drained() {
+      if (signal.aborted || underWay === 0) return Promise.resolve();
+      return new Promise((resolve) => {
+        waiting.add(resolve);
+      });
+    },
+  };
 }
 
 async function* requestsOf<Request>(

@@ -57,25 +57,14 @@ export function versionOfAll(versions: ReadonlyMap<string, string>): string {
 }
 
 function valueOf(found: FoundSecret): object {
-  switch (found.kind) {
-    case 'svid':
-      return found.svid;
-    case 'bundle':
-      return found.bundle;
-    case 'all_bundles':
-      return found.bundles;
-  }
+  if (found.kind === 'svid') return found.svid;
+  return found.kind === 'bundle' ? found.bundle : found.bundles;
 }
 
 function encodeResource(found: FoundSecret, name: string): SecretResource {
-  switch (found.kind) {
-    case 'svid':
-      return encodeSvid(found.svid, name);
-    case 'bundle':
-      return encodeBundle(found.bundle, name);
-    case 'all_bundles':
-      return encodeAllBundles(found.bundles, name);
-  }
+  if (found.kind === 'svid') return encodeSvid(found.svid, name);
+  if (found.kind === 'bundle') return encodeBundle(found.bundle, name);
+  return encodeAllBundles(found.bundles, name);
 }
 
 function encodeSvid(svid: KeyedSvid, name: string): SecretResource {

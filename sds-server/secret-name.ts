@@ -68,8 +68,9 @@ export function findSecret(secrets: SecretSet, name: SecretName): FoundSecret | 
         ? { kind: 'all_bundles', bundles: secrets.bundles }
         : undefined;
     case 'unknown':
-      return undefined;
+      break;
   }
+  return undefined;
 }
 
 /** One name for each secret of the set: what a request for everything asks for. */

@@ -128,7 +128,7 @@ class StreamSession {
 
   #send(action: Extract<SubscriptionAction, { kind: 'send' }>): void {
     const view = this.#view();
-    const taken = this.#stream.send({
+    this.#stream.send({
       versionInfo: action.version,
       resources: action.names.flatMap((name) => view.get(name)?.encoded ?? []),
       typeUrl: secretTypeUrl,
@@ -140,7 +140,7 @@ class StreamSession {
       names: action.names,
       version: action.version,
     });
-    if (!taken) this.#blocked = this.#waitUntilTaken();
+    this.#blocked = this.#waitUntilTaken();
   }
 
   async #waitUntilTaken(): Promise<void> {
@@ -177,5 +177,5 @@ class StreamSession {
 // 64 random bits: no two streams of an agent's life share a nonce.
 const streamIdBytes = 8;
 const detailLengthMax = 512;
-// A buffer with a key in it must not wait for a client that has stopped reading.
+// A client that reads nothing for so long is not going to use what it asked for.
 const stuckMsMax = 60_000;

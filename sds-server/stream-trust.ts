@@ -37,14 +37,7 @@ export function sameTrust(left: StreamTrust, right: StreamTrust): boolean {
 }
 
 function watchedNames(state: SubscriptionState): readonly string[] {
-  switch (state.wanted.kind) {
-    case 'unasked':
-    case 'none':
-      return [];
-    case 'named':
-      return state.wanted.names;
-    case 'all':
-      // Everything means whatever there was to send.
-      return [...(state.last?.secrets.keys() ?? [])];
-  }
+  if (state.wanted.kind === 'named') return state.wanted.names;
+  // Everything means whatever there was to send.
+  return state.wanted.kind === 'all' ? [...(state.last?.secrets.keys() ?? [])] : [];
 }

@@ -114,12 +114,9 @@ export function stepSubscription(
   state: SubscriptionState,
   event: SubscriptionEvent,
 ): SubscriptionStep {
-  switch (event.kind) {
-    case 'request':
-      return onRequest(state, event.request, event.view);
-    case 'secrets_changed':
-      return onSecretsChanged(state, event.view);
-  }
+  return event.kind === 'request'
+    ? onRequest(state, event.request, event.view)
+    : onSecretsChanged(state, event.view);
 }
 
 /** Throws {@link SubscriptionError} for a request that no server of secrets could answer. */
@@ -238,29 +235,15 @@ function readySecrets(wanted: Wanted, view: SecretView): ReadonlyMap<string, Sec
 }
 
 function namesWanted(wanted: Wanted, view: SecretView): readonly string[] {
-  switch (wanted.kind) {
-    case 'unasked':
-    case 'none':
-      return [];
-    case 'all':
-      return view.names();
-    case 'named':
-      return wanted.names;
-  }
+  if (wanted.kind === 'named') return wanted.names;
+  return wanted.kind === 'all' ? view.names() : [];
 }
 
 /** Rule 7. */
 function wantedAfter(before: Wanted, names: readonly string[]): Wanted {
   if (names.length > 0) return { kind: 'named', names: [...new Set(names)] };
-  switch (before.kind) {
-    case 'unasked':
-      return { kind: 'all' };
-    case 'named':
-      return { kind: 'none' };
-    case 'all':
-    case 'none':
-      return before;
-  }
+  if (before.kind === 'unasked') return { kind: 'all' };
+  return before.kind === 'named' ? { kind: 'none' } : before;
 }
 
 function sameWanted(left: Wanted, right: Wanted): boolean {

@@ -32,14 +32,10 @@ export async function issueSvids(
   });
   return requests.map((request, index) => {
     const outcome = answer.items[index]?.outcome;
-    switch (outcome?.$case) {
-      case 'chain':
-        return accept(request, outcome.value.certificates, deps);
-      case 'refusal':
-        return refused(request, `${outcome.value.code}: ${outcome.value.detail}`);
-      case undefined:
-        return refused(request, 'the CA gave no answer for it');
-    }
+    if (outcome === undefined) return refused(request, 'the CA gave no answer for it');
+    return outcome.$case === 'chain'
+      ? accept(request, outcome.value.certificates, deps)
+      : refused(request, `${outcome.value.code}: ${outcome.value.detail}`);
   });
 }
 

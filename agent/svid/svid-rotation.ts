@@ -103,20 +103,15 @@ class Rotation {
   #settle(slot: SvidSlot, outcome: IssueOutcome | undefined): SvidSlot {
     const { random, log } = this.#deps;
     const { id, spiffeId } = slot.entry;
-    switch (outcome?.kind) {
-      case 'issued':
-        log.info('svid issued', {
-          spiffeId,
-          serial: outcome.svid.svid.chain[0]?.serial,
-          notAfterMs: outcome.svid.notAfterMs,
-        });
-        return withSvid(slot, outcome.svid, this.#activeRoot(), this.#now(), random);
-      case 'refused':
-        log.warn('an SVID was not issued', { entry: id, spiffeId, reason: outcome.reason });
-        return withFailure(slot, this.#now(), random);
-      case undefined:
-        return withFailure(slot, this.#now(), random);
+    if (outcome?.kind === 'issued') {
+      const { svid, notAfterMs } = outcome.svid;
+      log.info('svid issued', { spiffeId, serial: svid.chain[0]?.serial, notAfterMs });
+      return withSvid(slot, outcome.svid, this.#activeRoot(), this.#now(), random);
     }
+    if (outcome !== undefined) {
+      log.warn('an SVID was not issued', { entry: id, spiffeId, reason: outcome.reason });
+    }
+    return withFailure(slot, this.#now(), random);
   }
 
   /** Brings the slots up to the entries and the time, and publishes if what is held has changed. */
@@ -170,7 +165,7 @@ class Rotation {
   }
 }
 
-// The most that one call to the CA may ask for: a second of its signing, far below the message limit.
-const batchMax = 500;
+// The CA takes 256 in one call; more calls in turn let other nodes in between.
+const batchMax = 250;
 // Wall time may jump; this is the most that a jump can delay a renewal or a withdrawal.
 const recheckMs = 60_000;

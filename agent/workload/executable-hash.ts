@@ -49,8 +49,11 @@ async function hashExecutable(
     // The descriptor is asked, not the path: what is hashed is what was identified.
     if (identityKey(await identityOf(file)) !== identityKey(identity)) return undefined;
     const hash = createHash('sha256');
-    for await (const chunk of file.createReadStream({ autoClose: false })) {
-      hash.update(chunk as Uint8Array);
+    const buffer = Buffer.alloc(chunkBytes);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, chunkBytes);
+      if (bytesRead === 0) break;
+      hash.update(buffer.subarray(0, bytesRead));
     }
     // Written to meanwhile: the hash would be of neither content.
     if (identityKey(await identityOf(file)) !== identityKey(identity)) return undefined;
@@ -65,6 +68,8 @@ function evictOldest(known: Map<string, unknown>): void {
   if (known.size > hashesMax && oldest !== undefined) known.delete(oldest);
 }
 
+// Enough that the reads, not the calls, are the cost.
+const chunkBytes = 1024 * 1024;
 // Larger than the binaries of today with all they embed; a larger one would hold the disk for seconds.
 const executableBytesMax = 1024n * 1024n * 1024n;
 // More distinct programs than speak to one agent.

@@ -61,7 +61,10 @@ function differences(certificate: Certificate, intent: LeafIntent, issuer: Issue
     // X509-SVID §3.2: with an empty subject the names must be critical.
     ['subjectAltName', names?.critical === true],
     ['authorityKeyId', authorityKeyId !== undefined && equalBytes(authorityKeyId, issuer.keyId)],
-    ['subjectKeyId', subjectKeyId !== undefined && equalBytes(subjectKeyId, keyIdOfSpki(intent.spki))],
+    [
+      'subjectKeyId',
+      subjectKeyId !== undefined && equalBytes(subjectKeyId, keyIdOfSpki(intent.spki)),
+    ],
     ['keyUsage', keyUsage?.usages.size === (intent.keyKind.startsWith('rsa') ? 2 : 1)],
     ['keyUsage', keyUsage?.usages.size === 1 || keyUsage?.usages.has('keyEncipherment') === true],
     ['extendedKeyUsage', extendedKeyUsage?.purposes.length === 2],

@@ -1,0 +1,48 @@
+/** The NodeApi service: each call finds out who asks, then does one thing. */
+
+import type { NodeApiServer } from '../../api/index.ts';
+import { type CallerLookup, duplexStream, unary } from '../../rpc/index.ts';
+import { type AttestDeps, attestNode } from './attest.ts';
+import { NodeApiError } from './node-api-error.ts';
+import type { NodePeers } from './node-peers.ts';
+import { renewNode, type SignDeps, signX509Svids } from './sign.ts';
+import { type SyncDeps, syncNode } from './sync.ts';
+
+export interface NodeApiDeps extends AttestDeps, SignDeps, SyncDeps {
+  readonly peers: NodePeers;
+  readonly registry: AttestDeps['registry'] & SignDeps['registry'];
+}
+
+export function nodeApiService(lookup: CallerLookup, deps: NodeApiDeps): NodeApiServer {
+  let attesting = 0;
+  return {
+    attest: unary(lookup, async (request, { caller }) => {
+      if (attesting >= attestingMax) {
+        throw new NodeApiError(
+          'resource_exhausted',
+          'attestations_many',
+          `${attesting} attestations are under way`,
+          { remedy: 'try again in a moment' },
+        );
+      }
+      attesting += 1;
+      try {
+        return await attestNode(deps, request, caller);
+      } finally {
+        attesting -= 1;
+      }
+    }),
+    renew: unary(lookup, async (request, { caller }) =>
+      renewNode(deps, request, await deps.peers.nodeOf(caller)),
+    ),
+    sync: duplexStream(lookup, async (stream, context) =>
+      syncNode(deps, stream, await deps.peers.nodeOf(context.caller), context),
+    ),
+    signX509Svids: unary(lookup, async (request, { caller }) =>
+      signX509Svids(deps, request, await deps.peers.nodeOf(caller)),
+    ),
+  };
+}
+
+// Anybody may ask for this, so it may take only a share of the CA's time.
+const attestingMax = 64;

@@ -1,0 +1,109 @@
+/**
+ * The CA's own server certificate: issued through the same cycle as any other, over a key that lives in
+ * memory alone, and renewed at half its life or as soon as another root signs.
+ */
+
+import { constants } from 'node:crypto';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import {
+  type Clock,
+  type Closable,
+  CodedError,
+  describeError,
+  type Logger,
+  type Timer,
+  type Watch,
+} from '../../core/index.ts';
+import {
+  createCertificateRequest,
+  generateKeyPair,
+  keySigner,
+  pemEncode,
+} from '../../pki/index.ts';
+import type { Trust } from '../authority/authorities.ts';
+import { IssuanceRefusedError } from '../issuance/issuance-refusal.ts';
+import { type IssuanceDeps, issueX509Svid } from '../issuance/issue.ts';
+
+export interface ServerSvid extends Closable {
+  /** For the TLS listener; undefined once the certificate has ended, so that it is never presented. */
+  context(): SecureContext | undefined;
+}
+
+export interface ServerSvidDeps {
+  readonly issuance: IssuanceDeps;
+  readonly trust: Watch<Trust>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Resolves when there is a certificate to serve with. Throws {@link IssuanceRefusedError}. */
+export async function startServerSvid(deps: ServerSvidDeps): Promise<ServerSvid> {
+  const { clock, log, trust } = deps;
+  let svid = await makeSvid(deps);
+  let timer: Timer | undefined;
+  let renewing: Promise<void> | undefined;
+  let closed = false;
+
+  const renew = async (): Promise<void> => {
+    try {
+      svid = await makeSvid(deps);
+      schedule(halfLifeMs());
+    } catch (error) {
+      if (!(error instanceof CodedError)) throw error;
+      log.error("the CA's own certificate could not be renewed", { reason: describeError(error) });
+      schedule(retryMs);
+    } finally {
+      renewing = undefined;
+    }
+  };
+  const begin = (): void => {
+    if (!closed) renewing ??= renew();
+  };
+  const schedule = (delayMs: number): void => {
+    timer?.cancel();
+    if (!closed) timer = clock.after(delayMs, begin);
+  };
+  const halfLifeMs = (): number => Math.max(retryMs, (svid.notAfterMs - clock.wallMs()) / 2);
+
+  // A node that pins the active root must find that root above our certificate.
+  const unsubscribe = trust.subscribe(({ activeRoot }) => {
+    if (activeRoot.id !== svid.rootId) schedule(0);
+  });
+  schedule(halfLifeMs());
+  return {
+    context: () => (svid.notAfterMs + 1000 > clock.wallMs() ? svid.context : undefined),
+    async close() {
+      closed = true;
+      unsubscribe();
+      timer?.cancel();
+      await renewing;
+    },
+  };
+}
+
+interface Svid {
+  readonly context: SecureContext;
+  readonly notAfterMs: number;
+  readonly rootId: string;
+}
+
+async function makeSvid({ issuance, trust }: ServerSvidDeps): Promise<Svid> {
+  const { privateKey } = generateKeyPair('ec-p256');
+  const csr = await createCertificateRequest(keySigner(privateKey));
+  const rootId = trust.current().activeRoot.id;
+  const issued = await issueX509Svid(issuance, { subject: { kind: 'ca_server' }, csr });
+  if (issued.kind === 'refused') throw new IssuanceRefusedError(issued);
+  const context = createSecureContext({
+    // The root comes last, so that a node that knows only its hash can find it.
+    cert: [...issued.chain, issued.root].map((der) => pemEncode('CERTIFICATE', der)).join(''),
+    key: privateKey.export({ format: 'pem', type: 'pkcs8' }),
+    // Peers are judged against the bundle by ourselves; without this Node loads its default roots.
+    ca: [],
+    minVersion: 'TLSv1.3',
+    // RFC 8446 §2.2: a resumed session is not verified again, so none may be resumed.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  });
+  return { context, notAfterMs: issued.notAfterMs, rootId };
+}
+
+const retryMs = 500;

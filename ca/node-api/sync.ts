@@ -1,0 +1,198 @@
+/**
+ * Sync: the state a node may know, whole each time, pushed when it changes. A peer that is slow to read
+ * gets the newest state once, however many there were in between.
+ */
+
+import type { Entry, SyncRequest, SyncResponse } from '../../api/index.ts';
+import { type Clock, type Logger, sleep, type Watch } from '../../core/index.ts';
+import type { CallContext, Duplex } from '../../rpc/index.ts';
+import type { SpiffeId } from '../../spiffe/index.ts';
+import type { Trust } from '../authority/authorities.ts';
+import type { RegistrationEntry } from '../registry/registration-entry.ts';
+import { toHex } from '../../core/index.ts';
+import { versionLengthMax } from './attest.ts';
+import type { ConnectedNodes, NodeConnection } from './connected-nodes.ts';
+import { NodeApiError } from './node-api-error.ts';
+import type { VerifiedNode } from './node-peers.ts';
+
+/** The entries as they are pushed; the registry's index answers it. */
+export interface SyncEntries {
+  entriesOf(nodeId: SpiffeId): readonly RegistrationEntry[];
+  revision(): number;
+  /** Calls `listener` after every change, until the returned function is called. */
+  subscribe(listener: () => void): () => void;
+}
+
+export interface SyncDeps {
+  readonly entries: SyncEntries;
+  readonly trust: Watch<Trust>;
+  readonly connected: ConnectedNodes;
+  readonly x509SvidMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Returns when the node ends the stream; throws {@link NodeApiError} when its certificate has ended. */
+export async function syncNode(
+  deps: SyncDeps,
+  stream: Duplex<SyncRequest, SyncResponse>,
+  node: VerifiedNode,
+  context: Pick<CallContext, 'signal'>,
+): Promise<void> {
+  const requests = stream.requests[Symbol.asyncIterator]();
+  const first = await requests.next();
+  if (first.done === true) return;
+  const connection = deps.connected.open(node.id);
+  const { signal } = context;
+  const ended = new AbortController();
+  const end = (): void => ended.abort();
+  signal.addEventListener('abort', end, { once: true });
+  const expiry = deps.clock.after(node.notAfterMs + 1000 - deps.clock.wallMs(), end);
+  const report = (request: SyncRequest): void =>
+    connection.reported(
+      request.appliedRevision,
+      request.trust.slice(0, trustReportsMax),
+      request.agentVersion.slice(0, versionLengthMax),
+    );
+  report(first.value);
+  deps.log.info('node connected', { node: node.id, address: node.address });
+  try {
+    const reading = readReports(requests, report).finally(end);
+    await pushStates(deps, stream, connection, first.value.appliedRevision, ended.signal);
+    if (deps.clock.wallMs() >= node.notAfterMs + 1000) {
+      throw new NodeApiError(
+        'unauthenticated',
+        'node_svid_expired',
+        `the certificate that ${node.id} connected with has ended`,
+        { remedy: 'connect again with the renewed one' },
+      );
+    }
+    await reading;
+  } finally {
+    expiry.cancel();
+    signal.removeEventListener('abort', end);
+    connection.close();
+    deps.log.info('node disconnected', { node: node.id });
+  }
+}
+
+async function readReports(
+  requests: AsyncIterator<SyncRequest>,
+  report: (request: SyncRequest) => void,
+): Promise<void> {
+  for (let next = await requests.next(); next.done !== true; next = await requests.next()) {
+    report(next.value);
+  }
+}
+
+async function pushStates(
+  deps: SyncDeps,
+  stream: Duplex<SyncRequest, SyncResponse>,
+  connection: NodeConnection,
+  appliedBefore: bigint,
+  signal: AbortSignal,
+): Promise<void> {
+  const changes = new Changes(signal);
+  const stop = [
+    deps.trust.subscribe(() => changes.notice()),
+    deps.entries.subscribe(() => changes.notice()),
+  ];
+  try {
+    // Never a number that the node has seen before, even if the store was restored from a backup.
+    let last = appliedBefore < revisionMax ? appliedBefore : 0n;
+    let lastContent = '';
+    while (!signal.aborted) {
+      const trust = deps.trust.current();
+      const entries = deps.entries.entriesOf(connection.nodeId);
+      const content = contentOf(trust, entries);
+      if (content !== lastContent) {
+        const stored = BigInt(Math.max(trust.revision, deps.entries.revision()));
+        last = stored > last ? stored : last + 1n;
+        lastContent = content;
+        connection.sent(last, rootIdsOf(trust));
+        stream.send(stateOf(deps, last, trust, entries));
+        await stream.drained();
+      }
+      await changes.next();
+      // Entries often come many at a time; one state for all of them is enough.
+      await sleep(deps.clock, coalesceMs, signal);
+    }
+  } finally {
+    for (const each of stop) each();
+  }
+}
+
+/** "Something has changed since you last looked", for one looker. */
+class Changes {
+  #changed = false;
+  #wake: (() => void) | undefined;
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener('abort', () => this.notice(), { once: true });
+  }
+
+  notice(): void {
+    this.#changed = true;
+    this.#wake?.();
+  }
+
+  async next(): Promise<void> {
+    if (!this.#changed && !this.#signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
+    }
+    this.#changed = false;
+  }
+}
+
+/** Equal for equal states: an entry's revision changes with every change of the entry. */
+function contentOf(trust: Trust, entries: readonly RegistrationEntry[]): string {
+  const parts = entries.map(({ id, revision }) => `${id}:${revision}`);
+  return `${trust.bundle.sequence} ${trust.activeRoot.id} ${parts.join(' ')}`;
+}
+
+function rootIdsOf(trust: Trust): ReadonlySet<string> {
+  return new Set(
+    trust.bundle.x509Authorities.map(({ extensions }) =>
+      toHex(extensions.subjectKeyId ?? new Uint8Array()),
+    ),
+  );
+}
+
+function stateOf(
+  deps: SyncDeps,
+  revision: bigint,
+  trust: Trust,
+  entries: readonly RegistrationEntry[],
+): SyncResponse {
+  return {
+    revision,
+    entries: entries.map((entry) => entryOf(entry, deps.x509SvidMs)),
+    bundle: Buffer.from(trust.bundleDocument),
+    activeRootKeyId: trust.activeRoot.id,
+  };
+}
+
+function entryOf(entry: RegistrationEntry, defaultTtlMs: number): Entry {
+  return {
+    id: entry.id,
+    spiffeId: entry.spiffeId,
+    selectors: [...entry.selectors],
+    x509SvidTtlMs: BigInt(entry.x509SvidTtlMs ?? defaultTtlMs),
+    dnsNames: [...entry.dnsNames],
+    hint: entry.hint,
+    priority: entry.priority,
+    createdAtMs: BigInt(entry.createdAtMs),
+    revision: BigInt(entry.revision),
+  };
+}
+
+const coalesceMs = 10;
+// The bundle holds fewer roots than this; a longer report is not about them.
+const trustReportsMax = 64;
+// Far above any store's revision; a number near the wire's end could not be followed by another.
+const revisionMax = 2n ** 62n;

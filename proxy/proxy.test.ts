@@ -22,9 +22,4 @@ test('a request goes through two sidecars in mutual TLS, and the server learns w
   expect(seen['x-forwarded-client-cert']).toBe('URI=spiffe://mesh.test/web');
   expect(seen['x-forwarded-proto']).toBe('https');
   expect(seen['x-request-id']).toMatch(/^[0-9a-f]{32}$/);
-  console.log(
-    await web.stats(),
-    await orders.stats(),
-    (await get(web.proxy.adminPort, '/certs')).body,
-  );
 });

@@ -18,11 +18,17 @@ export async function until(isTrue: () => boolean): Promise<void> {
 
 export interface TestSidecar {
   readonly proxy: RunningProxy;
-  readonly sds: FakeSds;
+  readonly sds: FakeSds | undefined;
   port(listener: string): number;
   /** Lines of the access log so far. */
   readonly log: string[];
   stats(): Promise<StatsJson>;
+}
+
+export interface TestServer {
+  readonly port: number;
+  readonly sockets: Socket[];
+  close(): void;
 }
 
 export interface StatsJson {
@@ -67,12 +73,12 @@ export class ProxyMesh {
 
   /** Starts a proxy; `config` lacks what is the same in every test. */
   async sidecar(
-    made: { sds: FakeSds; path: string },
+    made: { sds: FakeSds; path: string } | undefined,
     config: Record<string, unknown>,
   ): Promise<TestSidecar> {
     const whole = {
       node: { id: 'test' },
-      sds: { socket: made.path },
+      ...(made === undefined ? {} : { sds: { socket: made.path } }),
       admin: '127.0.0.1:0',
       ...config,
     };
@@ -88,7 +94,7 @@ export class ProxyMesh {
     this.scope.add(proxy);
     return {
       proxy,
-      sds: made.sds,
+      sds: made?.sds,
       log,
       port: (name) => proxy.listeners.find((each) => each.name === name)?.port ?? 0,
       stats: async () => JSON.parse((await get(proxy.adminPort, '/stats')).body) as StatsJson,
@@ -136,8 +142,23 @@ export class ProxyMesh {
     return { web, orders, port: web.port('out') };
   }
 
+  /** One sidecar without TLS in front of the server on `appPort`: HTTP/1.1 alone. */
+  async plain(
+    appPort: number,
+    options: { protocol?: 'http1' | 'tcp'; timeouts?: Record<string, string> } = {},
+  ): Promise<TestSidecar & { readonly inPort: number }> {
+    const { protocol = 'http1', timeouts = {} } = options;
+    const target = protocol === 'tcp' ? { cluster: 'app' } : { routes: [{ prefix: '/', cluster: 'app' }] };
+    const sidecar = await this.sidecar(undefined, {
+      listeners: [{ name: 'in', address: '127.0.0.1:0', plaintext: true, protocol, ...target }],
+      clusters: [{ name: 'app', endpoints: [`127.0.0.1:${appPort}`] }],
+      timeouts: { drain: '100ms', ...timeouts },
+    });
+    return { ...sidecar, inPort: sidecar.port('in') };
+  }
+
   /** A server made of one function per connection. */
-  async server(onSocket: (socket: Socket) => void): Promise<{ port: number; sockets: Socket[] }> {
+  async server(onSocket: (socket: Socket) => void): Promise<TestServer> {
     const sockets: Socket[] = [];
     const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
       sockets.push(socket);
@@ -145,11 +166,12 @@ export class ProxyMesh {
       onSocket(socket);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    this.scope.onClose(() => {
+    const close = (): void => {
       server.close();
       for (const socket of sockets) socket.destroy();
-    });
-    return { port: (server.address() as AddressInfo).port, sockets };
+    };
+    this.scope.onClose(close);
+    return { port: (server.address() as AddressInfo).port, sockets, close };
   }
 
   close(): Promise<void> {
@@ -230,4 +252,27 @@ export class RawClient {
   close(): void {
     this.socket.destroy();
   }
+}
+
+/** A server that answers each request head it sees with the text `answer` gives for it. */
+export function scripted(answer: (head: string, socket: Socket) => string): (socket: Socket) => void {
+  return (socket) => {
+    let text = '';
+    socket.on('data', (bytes) => {
+      text += bytes.toString('latin1');
+      for (;;) {
+        const end = text.indexOf('\r\n\r\n');
+        if (end === -1) return;
+        const head = text.slice(0, end);
+        text = text.slice(end + 4);
+        socket.write(answer(head, socket), 'latin1');
+      }
+    });
+    socket.on('end', () => socket.end());
+  };
+}
+
+/** `HTTP/1.1 200` with a length. */
+export function okResponse(body: string, more = ''): string {
+  return `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n${more}\r\n${body}`;
 }

@@ -1,0 +1,472 @@
+/** HTTP/1.1 through the whole stack, byte by byte, without TLS: what goes in, what comes out, what must not. */
+
+import type { Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  get,
+  okResponse,
+  ProxyMesh,
+  RawClient,
+  scripted,
+  until,
+} from '../../test/fakes/proxy-mesh.ts';
+
+let mesh: ProxyMesh;
+beforeAll(async () => {
+  mesh = await ProxyMesh.start();
+});
+afterAll(() => mesh.close());
+
+const host = 'Host: app.test\r\n';
+
+/** A proxy before a server that answers each head with what `answer` gives. */
+async function before(
+  answer: (head: string, socket: Socket) => string,
+  timeouts: Record<string, string> = {},
+): Promise<{
+  port: number;
+  heads: string[];
+  sockets: Socket[];
+  stats: () => Promise<Record<string, number>>;
+}> {
+  const heads: string[] = [];
+  const app = await mesh.server(
+    scripted((head, socket) => {
+      heads.push(head);
+      return answer(head, socket);
+    }),
+  );
+  const sidecar = await mesh.plain(app.port, { timeouts });
+  return {
+    port: sidecar.inPort,
+    heads,
+    sockets: app.sockets,
+    stats: async () => (await sidecar.stats()).listeners['in'] ?? {},
+  };
+}
+
+async function exchange(port: number, text: string): Promise<string> {
+  const client = new RawClient(port);
+  client.send(text);
+  const answer = await client.readAll();
+  client.close();
+  return answer;
+}
+
+describe('keeping and closing', () => {
+  test('pipelined requests are answered in order over one upstream connection', async () => {
+    const { port, heads, sockets } = await before((head) => okResponse(head.split(' ')[1] ?? ''));
+    const client = new RawClient(port);
+    client.send(`GET /1 HTTP/1.1\r\n${host}\r\nGET /2 HTTP/1.1\r\n${host}\r\nGET /3 HTTP/1.1\r\n`);
+    await client.read((text) => text.endsWith('/2'));
+    client.send(`${host}Connection: close\r\n\r\n`);
+    const text = await client.readAll();
+    expect([...text.matchAll(/\r\n\r\n(\/\d)/g)].map((match) => match[1])).toEqual([
+      '/1',
+      '/2',
+      '/3',
+    ]);
+    expect(text.match(/Connection: close/g)).toHaveLength(1);
+    expect(heads).toHaveLength(3);
+    expect(sockets).toHaveLength(1);
+  });
+
+  test('HTTP/1.0 is answered once and closed, and kept where it asks for that', async () => {
+    const { port } = await before(() => okResponse('x'));
+    expect(await exchange(port, `GET / HTTP/1.0\r\n${host}\r\n`)).toContain('Connection: close');
+    const client = new RawClient(port);
+    client.send(`GET / HTTP/1.0\r\n${host}Connection: keep-alive\r\n\r\n`);
+    expect(await client.read((text) => text.endsWith('x'))).toContain('Connection: keep-alive');
+    expect(client.isEnded).toBe(false);
+    client.close();
+  });
+
+  test('a chunked response reaches a client of HTTP/1.0 without chunks, ended by the close', async () => {
+    const chunked =
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n';
+    const { port } = await before(() => chunked);
+    const old = await exchange(port, `GET / HTTP/1.0\r\n${host}\r\n`);
+    expect(old).not.toContain('chunked');
+    expect(old.endsWith('\r\n\r\nabcde')).toBe(true);
+    const answer = await get(port, '/');
+    expect(answer).toMatchObject({ status: 200, body: 'abcde' });
+    expect(answer.headers['transfer-encoding']).toBe('chunked');
+  });
+
+  test('a response that ends with the connection is chunked for HTTP/1.1', async () => {
+    const { port } = await before((_head, socket) => {
+      setImmediate(() => socket.end());
+      return 'HTTP/1.1 200 OK\r\n\r\nto the end';
+    });
+    expect(await get(port, '/')).toMatchObject({ status: 200, body: 'to the end' });
+  });
+
+  test('a server that closes after each response costs a connection each and no failure', async () => {
+    const { port, sockets } = await before((_head, socket) => {
+      setImmediate(() => socket.end());
+      return okResponse('x', 'Connection: close\r\n');
+    });
+    for (let count = 0; count < 3; count += 1) expect((await get(port, '/')).status).toBe(200);
+    expect(sockets).toHaveLength(3);
+  });
+});
+
+describe('bodies', () => {
+  test('a chunked request reaches the server in chunks, trailers included', async () => {
+    let received = '';
+    const app = await mesh.server((socket) => {
+      socket.on('data', (bytes) => {
+        received += bytes.toString('latin1');
+        if (received.endsWith('\r\n\r\n') && received.includes('\r\n0\r\n'))
+          socket.write(okResponse('y'));
+      });
+    });
+    const { inPort } = await mesh.plain(app.port);
+    const answer = await exchange(
+      inPort,
+      `POST / HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n` +
+        '5\r\nhello\r\n6;x=1\r\n world\r\n0\r\nX-Sum: 11\r\n\r\n',
+    );
+    expect(answer).toContain('200 OK');
+    expect(received).toContain('Transfer-Encoding: chunked');
+    expect(received).toContain('5\r\nhello\r\n');
+    expect(received).toContain('0\r\nX-Sum: 11\r\n\r\n');
+  });
+
+  test('HEAD has the length of a body and no body, and the connection goes on', async () => {
+    const { port } = await before((head) =>
+      head.startsWith('HEAD')
+        ? 'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n'
+        : okResponse('next'),
+    );
+    const text = await exchange(
+      port,
+      `HEAD / HTTP/1.1\r\n${host}\r\nGET / HTTP/1.1\r\n${host}Connection: close\r\n\r\n`,
+    );
+    expect(text).toContain('Content-Length: 1000');
+    expect(text.endsWith('next')).toBe(true);
+  });
+
+  test('100 Continue comes from the server, and the body only after it', async () => {
+    let seen = '';
+    const app = await mesh.server((socket) => {
+      socket.on('data', (bytes) => {
+        seen += bytes.toString('latin1');
+        if (seen.endsWith('\r\n\r\n')) socket.write('HTTP/1.1 100 Continue\r\n\r\n');
+        if (seen.endsWith('body')) socket.write(okResponse('done'));
+      });
+    });
+    const { inPort } = await mesh.plain(app.port);
+    const client = new RawClient(inPort);
+    client.send(`POST / HTTP/1.1\r\n${host}Content-Length: 4\r\nExpect: 100-continue\r\n\r\n`);
+    await client.read((text) => text.includes('100 Continue'));
+    expect(seen).not.toContain('body');
+    client.send('body');
+    expect(await client.read((text) => text.endsWith('done'))).toContain('200 OK');
+    client.close();
+  });
+
+  test('103 goes before the response, and not to a client of HTTP/1.0', async () => {
+    const { port } = await before(
+      () => `HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${okResponse('x')}`,
+    );
+    const close = 'Connection: close\r\n';
+    expect(await exchange(port, `GET / HTTP/1.1\r\n${host}${close}\r\n`)).toMatch(
+      /^HTTP\/1.1 103[^]*200 OK/,
+    );
+    expect(await exchange(port, `GET / HTTP/1.0\r\n${host}\r\n`)).toMatch(/^HTTP\/1.1 200/);
+  });
+
+  test('a slow reader holds the server back, and gets every byte', async () => {
+    const size = 48 * 1024 * 1024;
+    let isBlocked = false;
+    const app = await mesh.server((socket) => {
+      socket.once('data', () => {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${size}\r\n\r\n`);
+        let left = size;
+        const feed = (): void => {
+          while (left > 0) {
+            const piece = Buffer.alloc(Math.min(left, 1024 * 1024), 0x61);
+            left -= piece.length;
+            if (!socket.write(piece)) {
+              isBlocked = true;
+              socket.once('drain', feed);
+              return;
+            }
+          }
+        };
+        feed();
+      });
+    });
+    const { inPort } = await mesh.plain(app.port);
+    const client = new RawClient(inPort);
+    client.socket.pause();
+    let received = 0;
+    client.socket.removeAllListeners('data');
+    client.send(`GET / HTTP/1.1\r\n${host}\r\n`);
+    await until(() => isBlocked);
+    const [upstream] = app.sockets;
+    const held = (): number => upstream?.writableLength ?? 0;
+    // The server's own buffer stays full: the proxy has stopped to read.
+    let stable = 0;
+    let last = held();
+    while (stable < 200) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      stable = held() === last ? stable + 1 : 0;
+      last = held();
+    }
+    expect(size - (upstream?.bytesWritten ?? 0) + held()).toBeGreaterThan(size / 2);
+    client.socket.on('data', (bytes) => {
+      received += bytes.length;
+    });
+    client.socket.resume();
+    await until(() => received >= size);
+    client.close();
+  });
+
+  test('a big upload is held back by a server that does not read, and arrives whole', async () => {
+    const size = 32 * 1024 * 1024;
+    let received = 0;
+    const app = await mesh.server((socket) => {
+      socket.pause();
+      socket.on('data', (bytes) => {
+        received += bytes.length;
+        if (received > size) socket.write(okResponse('thanks'));
+      });
+      socket.pause();
+    });
+    const { inPort } = await mesh.plain(app.port);
+    const client = new RawClient(inPort);
+    client.send(`PUT / HTTP/1.1\r\n${host}Content-Length: ${size}\r\n\r\n`);
+    client.socket.write(Buffer.alloc(size, 0x62));
+    await until(() => app.sockets.length === 1);
+    let stable = 0;
+    let last = client.socket.writableLength;
+    while (stable < 200) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      stable = client.socket.writableLength === last ? stable + 1 : 0;
+      last = client.socket.writableLength;
+    }
+    expect(received).toBe(0);
+    app.sockets[0]?.resume();
+    await client.read((text) => text.endsWith('thanks'));
+    expect(received).toBeGreaterThan(size);
+    client.close();
+  });
+});
+
+describe('faults of the server', () => {
+  test('one that closes in the middle of a body cuts the client off too', async () => {
+    const { port, stats } = await before((_head, socket) => {
+      setImmediate(() => socket.end());
+      return 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf';
+    });
+    const client = new RawClient(port);
+    client.send(`GET / HTTP/1.1\r\n${host}\r\n`);
+    expect(await client.readAll()).toMatch(/half$/);
+    await until(() => client.isClosed || client.isEnded);
+    expect(await stats()).toMatchObject({ responsesCutOff: 1, requests: 1 });
+  });
+
+  test.for([
+    ['closes without an answer', 502, (socket: Socket) => socket.end()],
+    ['resets', 502, (socket: Socket) => socket.resetAndDestroy()],
+    ['answers nonsense', 502, (socket: Socket) => socket.write('SSH-2.0-x\r\n\r\n')],
+    [
+      'switches protocols unasked',
+      502,
+      (socket: Socket) => socket.write('HTTP/1.1 101 Go\r\nUpgrade: x\r\n\r\n'),
+    ],
+    ['answers in time', 200, (socket: Socket) => socket.write(okResponse(''))],
+  ] as const)('one that %s is a %i', async ([, status, act]) => {
+    const { port } = await before((_head, socket) => {
+      act(socket);
+      return '';
+    });
+    const answer = await get(port, '/');
+    expect(answer.status).toBe(status);
+    if (status === 502) expect(answer.body).toContain('no response from cluster app: ');
+  });
+
+  test('one that does not answer is a 504', async () => {
+    const { port } = await before(() => '', { response: '50ms' });
+    expect(await get(port, '/')).toMatchObject({ status: 504 });
+  });
+
+  test('one that is not there is a 503', async () => {
+    const gone = await mesh.server(() => {});
+    gone.close();
+    const { inPort } = await mesh.plain(gone.port);
+    expect(await get(inPort, '/')).toMatchObject({
+      status: 503,
+      body: 'no connection to cluster app: the endpoint does not accept connections\n',
+    });
+  });
+
+  test('bytes after a response do not become the answer to the next request', async () => {
+    const { port, sockets } = await before((head) =>
+      head.includes('/first') ? `${okResponse('one')}${okResponse('smuggled')}` : okResponse('two'),
+    );
+    const client = new RawClient(port);
+    client.send(`GET /first HTTP/1.1\r\n${host}\r\n`);
+    await client.read((text) => text.endsWith('one'));
+    client.send(`GET /second HTTP/1.1\r\n${host}Connection: close\r\n\r\n`);
+    expect(await client.readAll()).toMatch(/two$/);
+    expect(sockets).toHaveLength(2);
+  });
+});
+
+describe('a pooled connection that died', () => {
+  /** Answers the first request of a connection and drops the connection at the second. */
+  function mortal(): (socket: Socket) => void {
+    return (socket) => {
+      let requests = 0;
+      socket.on('data', (bytes) => {
+        requests += 1;
+        if (requests > 1) socket.resetAndDestroy();
+        else socket.write(okResponse(bytes.toString('latin1').split(' ')[0] ?? ''));
+      });
+    };
+  }
+
+  test.for([
+    ['GET', 200],
+    ['PUT', 200],
+    ['POST', 502],
+  ] as const)('%s without a body gets %i', async ([method, status]) => {
+    const app = await mesh.server(mortal());
+    const sidecar = await mesh.plain(app.port);
+    expect((await get(sidecar.inPort, '/')).status).toBe(200);
+    const headers = { 'content-length': '0' };
+    expect((await get(sidecar.inPort, '/', { method, headers })).status).toBe(status);
+    const { retries } = (await sidecar.stats()).listeners['in'] ?? {};
+    expect(retries).toBe(status === 200 ? 1 : 0);
+  });
+
+  test('a body that has been given away is not given again', async () => {
+    const app = await mesh.server(mortal());
+    const sidecar = await mesh.plain(app.port);
+    expect((await get(sidecar.inPort, '/')).status).toBe(200);
+    expect((await get(sidecar.inPort, '/', { method: 'PUT', body: 'x' })).status).toBe(502);
+    expect(app.sockets).toHaveLength(1);
+  });
+});
+
+describe('faults of the client', () => {
+  test('one that goes away takes its request away from the server', async () => {
+    let isDropped = false;
+    const { port, stats } = await before((_head, socket) => {
+      socket.on('close', () => {
+        isDropped = true;
+      });
+      return '';
+    });
+    const client = new RawClient(port);
+    client.send(`GET / HTTP/1.1\r\n${host}\r\n`);
+    let seen: Record<string, number> = {};
+    while (seen['requests'] !== 1) seen = await stats();
+    client.close();
+    await until(() => isDropped);
+    while (seen['clientAborts'] !== 1) seen = await stats();
+  });
+
+  test.for([
+    [
+      'two lengths',
+      'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx',
+      400,
+    ],
+    [
+      'length and chunks',
+      'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      400,
+    ],
+    ['a folded line', 'GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n', 400],
+    ['a bare line feed', 'GET / HTTP/1.1\nHost: a\n\n', 400],
+    ['no host', 'GET / HTTP/1.1\r\n\r\n', 400],
+    [
+      'a TLS hello on a plaintext port',
+      '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n',
+      400,
+    ],
+    ['a head without end', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(70_000)}`, 431],
+    ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 505],
+  ] as const)('%s: refused, closed, and the server sees nothing', async ([, text, status]) => {
+    const { port, heads, stats } = await before(() => okResponse(''));
+    expect(await exchange(port, text)).toMatch(
+      new RegExp(`^HTTP/1.1 ${status} [^]*Connection: close`),
+    );
+    expect(heads).toEqual([]);
+    expect(await stats()).toMatchObject({ requestsRefused: 1, requests: 0 });
+  });
+
+  test('a bad chunk in the middle of a body ends both connections', async () => {
+    let received = '';
+    let isDropped = false;
+    const app = await mesh.server((socket) => {
+      socket.on('data', (bytes) => {
+        received += bytes.toString('latin1');
+      });
+      socket.on('end', () => {
+        isDropped = true;
+      });
+    });
+    const { inPort } = await mesh.plain(app.port);
+    const client = new RawClient(inPort);
+    client.send(`POST / HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n`);
+    await until(() => received.includes('ab'));
+    client.send('zz\r\nGET /smuggled HTTP/1.1\r\n\r\n');
+    expect(await client.readAll()).toMatch(/^HTTP\/1.1 400/);
+    await until(() => isDropped);
+    expect(received).not.toContain('smuggled');
+  });
+
+  test('a head that comes too slowly gets 408, an idle connection just ends', async () => {
+    const { port } = await before(() => okResponse(''), { head: '1ms', idle: '1ms' });
+    const slow = new RawClient(port);
+    slow.send('GET / HTTP/1.1\r\nHost:');
+    const idle = new RawClient(port);
+    expect(await slow.readAll()).toMatch(/^HTTP\/1.1 408/);
+    expect(await idle.readAll()).toBe('');
+    for (const client of [slow, idle]) client.close();
+  });
+});
+
+describe('what is not carried', () => {
+  test.for([
+    [
+      'CONNECT',
+      `CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n`,
+      501,
+      'CONNECT is not supported',
+    ],
+    [
+      'an upgrade',
+      `GET / HTTP/1.1\r\n${host}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n`,
+      501,
+      'websocket',
+    ],
+    ['a dot segment', `GET /a/%2e%2E/b HTTP/1.1\r\n${host}\r\n`, 400, 'dot segment'],
+  ] as const)('%s', async ([, text, status, says]) => {
+    const { port, heads } = await before(() => okResponse(''));
+    const client = new RawClient(port);
+    client.send(text);
+    const answer = await client.read((seen) => seen.includes(says));
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(heads).toEqual([]);
+    client.close();
+  });
+
+  test('an offer of h2c is ignored, as the standard allows', async () => {
+    const { port, heads } = await before(() => okResponse('x'));
+    const answer = await get(port, '/', {
+      headers: {
+        connection: 'Upgrade, HTTP2-Settings',
+        upgrade: 'h2c',
+        'http2-settings': 'AAMAAABk',
+      },
+    });
+    expect(answer.status).toBe(200);
+    expect(heads[0]).not.toMatch(/upgrade|http2-settings/i);
+  });
+});

@@ -9,6 +9,7 @@ import { type DerReader, readDer } from './der/reader.ts';
 import { tag } from './der/tag.ts';
 import { type Extensions, noExtensions, readExtensions } from './extensions/extensions.ts';
 import { publicKeyFromSpki } from './key.ts';
+import { checkName } from './name.ts';
 import { algorithmOf, type SignatureAlgorithm } from './signature-algorithm.ts';
 
 export interface Certificate {
@@ -103,7 +104,7 @@ function readTbs(reader: DerReader): Omit<
   }
   const serial = readSerial(reader);
   const algorithm = reader.whole(tag.sequence);
-  const issuer = reader.whole(tag.sequence);
+  const issuer = readName(reader);
   const { notBeforeMs, notAfterMs } = reader.sequence((validity) => ({
     notBeforeMs: validity.time(),
     notAfterMs: validity.time(),
@@ -111,10 +112,16 @@ function readTbs(reader: DerReader): Omit<
   if (notAfterMs < notBeforeMs) {
     throw new CertificateError('certificate_validity', 'the certificate ends before it begins');
   }
-  const subject = reader.whole(tag.sequence);
+  const subject = readName(reader);
   const spki = reader.whole(tag.sequence);
   const extensions = reader.optionalExplicit(3, readExtensions) ?? noExtensions;
   return { serial, algorithm, issuer, notBeforeMs, notAfterMs, subject, spki, extensions };
+}
+
+function readName(reader: DerReader): Uint8Array {
+  const name = reader.whole(tag.sequence);
+  checkName(name);
+  return name;
 }
 
 // RFC 5280 §4.1.2.2: a positive integer of at most 20 octets.

@@ -1,5 +1,6 @@
 /** Distinguished names, kept as DER: two names are equal when their bytes are. */
 
+import { toHex } from '../core/index.ts';
 import {
   encodeObjectIdentifier,
   encodePrintableString,
@@ -7,7 +8,8 @@ import {
   encodeSet,
   encodeUtf8String,
 } from './der/encode.ts';
-import { readDer } from './der/reader.ts';
+import { type DerReader, readDer } from './der/reader.ts';
+import { decodeString, isStringTag } from './der/string.ts';
 
 /** The attributes we write. Each becomes an RDN of its own, in this order. */
 export interface NameAttributes {
@@ -40,25 +42,49 @@ export function encodeName(attributes: NameAttributes): Uint8Array {
 
 /** A name for people, such as `O=Signet, serialNumber=12`. Never compare its result: it is not unique. */
 export function formatName(name: Uint8Array): string {
-  const relativeNames = readDer(name, (reader) =>
-    reader.sequence((names) =>
-      names.each(relativeNamesMax, (rdn) =>
-        rdn.set((set) =>
-          set.each(relativeNamesMax, (pair) =>
-            pair.sequence((inner) => {
-              const oid = inner.objectIdentifier();
-              return `${labels.get(oid) ?? oid}=${inner.string()}`;
-            }),
-          ),
-        ),
-      ),
-    ),
-  );
-  return relativeNames.length === 0 ? '(empty)' : relativeNames.flat().join(', ');
+  const attributes = readAttributes(name);
+  if (attributes.length === 0) return '(empty)';
+  return attributes.map(({ oid, text }) => `${labels.get(oid) ?? oid}=${text}`).join(', ');
+}
+
+/** Throws `DerError` unless `name` is a list of sets of attributes. */
+export function checkName(name: Uint8Array): void {
+  if (!isEmptyName(name)) readAttributes(name);
+}
+
+/** Mail addresses in the old place, which name constraints still bind (RFC 5280 §4.2.1.10). */
+export function mailAddressesIn(name: Uint8Array): string[] {
+  if (isEmptyName(name)) return [];
+  return readAttributes(name)
+    .filter(({ oid }) => oid === '1.2.840.113549.1.9.1')
+    .map(({ text }) => text);
 }
 
 export function isEmptyName(name: Uint8Array): boolean {
   return name.length === 2;
+}
+
+interface Attribute {
+  readonly oid: string;
+  readonly text: string;
+}
+
+function readAttributes(name: Uint8Array): Attribute[] {
+  return readDer(name, (reader) =>
+    reader.sequence((names) =>
+      names.each(relativeNamesMax, (rdn) =>
+        rdn.set((set) => set.each(relativeNamesMax, (pair) => pair.sequence(readAttribute))),
+      ),
+    ),
+  ).flat();
+}
+
+function readAttribute(reader: DerReader): Attribute {
+  const oid = reader.objectIdentifier();
+  const { tag: identifier, content } = reader.element();
+  // RFC 4514 §2.4: a value that is no string is shown as its bytes.
+  const isString = isStringTag(identifier);
+  return { oid, text: isString ? decodeString(identifier, content) : `#${toHex(content)}` };
 }
 
 const labels: ReadonlyMap<string, string> = new Map([

@@ -1,6 +1,7 @@
 /** Checks that bytes are DER all the way down, also where nobody looks at the values. */
 
 import { DerError } from './der-error.ts';
+import { compareBytes } from './encode.ts';
 import { headerLength, readLength } from './header.ts';
 import { checkObjectIdentifier } from './object-identifier.ts';
 import { checkBoolean, checkInteger, checkNull, decodeBitString } from './primitive.ts';
@@ -39,9 +40,22 @@ function checkElement(bytes: Uint8Array, offset: number, limit: number, depth: n
     );
   }
   if (depth === depthMax) throw new DerError('der_depth', `nested deeper than ${depthMax}`);
+  let previous = start;
   let next = start;
-  while (next < end) next = checkElement(bytes, next, end, depth + 1);
+  while (next < end) {
+    const childEnd = checkElement(bytes, next, end, depth + 1);
+    // X.690 §11.6: every SET in a certificate or request is a SET OF, ordered by bytes.
+    if (identifier === tag.set && next > start) checkOrder(bytes, previous, next, childEnd);
+    previous = next;
+    next = childEnd;
+  }
   return end;
+}
+
+function checkOrder(bytes: Uint8Array, first: number, second: number, end: number): void {
+  if (compareBytes(bytes.subarray(first, second), bytes.subarray(second, end)) > 0) {
+    throw new DerError('der_set_order', 'the elements of a set are out of order');
+  }
 }
 
 function checkPrimitive(identifier: number, content: Uint8Array): void {

@@ -105,7 +105,8 @@ function octetsOf(value: number): Uint8Array {
   return Uint8Array.from(octets);
 }
 
-function compareBytes(left: Uint8Array, right: Uint8Array): number {
+/** The order of SET OF: byte by byte, and the shorter of two that begin alike first. */
+export function compareBytes(left: Uint8Array, right: Uint8Array): number {
   const shared = Math.min(left.length, right.length);
   for (let index = 0; index < shared; index += 1) {
     const difference = (left[index] ?? 0) - (right[index] ?? 0);

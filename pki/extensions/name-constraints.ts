@@ -1,10 +1,10 @@
 /** Name spaces a CA is confined to (RFC 5280 §4.2.1.10). */
 
 import { DerError } from '../der/der-error.ts';
-import { encodeElement, encodeSequence } from '../der/encode.ts';
 import { type DerReader, readDer } from '../der/reader.ts';
 import { decodeIa5 } from '../der/string.ts';
-import { utf8Bytes } from '../../core/index.ts';
+import { tag } from '../der/tag.ts';
+import { checkName } from '../name.ts';
 import { nameTag } from './subject-alt-name.ts';
 
 /** One subtree. A kind we cannot compare is kept as `other`, so that names of it can be refused. */
@@ -33,21 +33,6 @@ export function decodeNameConstraints(value: Uint8Array): NameConstraints {
   return constraints;
 }
 
-/** Writes URI and DNS subtrees, the two kinds an authority of ours can carry. */
-export function encodeNameConstraints(p: {
-  readonly permitted?: readonly TextSubtree[];
-  readonly excluded?: readonly TextSubtree[];
-}): Uint8Array {
-  const list = (number: number, subtrees: readonly TextSubtree[] = []): Uint8Array[] =>
-    subtrees.length === 0 ? [] : [encodeElement(0xa0 | number, ...subtrees.map(encodeSubtree))];
-  return encodeSequence(...list(0, p.permitted), ...list(1, p.excluded));
-}
-
-export interface TextSubtree {
-  readonly kind: 'uri' | 'dns' | 'email';
-  readonly base: string;
-}
-
 function readSubtrees(reader: DerReader): NameSubtree[] {
   const subtrees = reader.each(subtreesMax, (item) => item.sequence(readSubtree));
   if (subtrees.length === 0) throw new DerError('der_size', 'a list of subtrees is empty');
@@ -67,13 +52,16 @@ function readSubtree(reader: DerReader): NameSubtree {
     case nameTag.ip:
       return ipSubtree(element.content);
     case nameTag.directory:
-      return {
-        kind: 'directory',
-        base: readDer(element.content, (name) => name.whole(0x30)),
-      };
+      return { kind: 'directory', base: readDirectoryBase(element.content) };
     default:
       return { kind: 'other', tag: element.tag };
   }
+}
+
+function readDirectoryBase(content: Uint8Array): Uint8Array {
+  const base = readDer(content, (reader) => reader.whole(tag.sequence));
+  checkName(base);
+  return base;
 }
 
 function ipSubtree(content: Uint8Array): NameSubtree {
@@ -82,10 +70,6 @@ function ipSubtree(content: Uint8Array): NameSubtree {
   }
   const half = content.length / 2;
   return { kind: 'ip', base: content.subarray(0, half), mask: content.subarray(half) };
-}
-
-function encodeSubtree({ kind, base }: TextSubtree): Uint8Array {
-  return encodeSequence(encodeElement(nameTag[kind], utf8Bytes(base)));
 }
 
 // Checked against every name of every certificate below, so the product has to stay small.

@@ -2,7 +2,7 @@
 
 import type { Certificate } from '../certificate.ts';
 import type { NameConstraints, NameSubtree } from '../extensions/name-constraints.ts';
-import { isEmptyName } from '../name.ts';
+import { isEmptyName, mailAddressesIn } from '../name.ts';
 import { isSelfIssued } from './check-certificate.ts';
 import { matchesDirectory, matchesDns, matchesEmail, matchesIp, matchesUri } from './match-name.ts';
 import { describeCertificate, type PathRefusal, refused } from './path-refusal.ts';
@@ -30,7 +30,9 @@ function violation(certificate: Certificate, constraints: NameConstraints): stri
   const names: PresentedName[] = [
     ...(subjectAltName?.uris ?? []).map((name) => ({ kind: 'uri', name }) as const),
     ...(subjectAltName?.dnsNames ?? []).map((name) => ({ kind: 'dns', name }) as const),
-    ...(subjectAltName?.emails ?? []).map((name) => ({ kind: 'email', name }) as const),
+    ...[...(subjectAltName?.emails ?? []), ...mailAddressesIn(certificate.subject)].map(
+      (name) => ({ kind: 'email', name }) as const,
+    ),
     ...(subjectAltName?.ipAddresses ?? []).map((name) => ({ kind: 'ip', name }) as const),
     ...(isEmptyName(certificate.subject)
       ? []

@@ -19,6 +19,29 @@ export async function readTail(options: {
   return newest.map(parseRecord).filter((record) => record !== undefined);
 }
 
+/** At most `limit` records from index `from` on. Throws {@link AuditError} if the log cannot be read. */
+export async function readRecords(options: {
+  readonly directory: string;
+  readonly from: number;
+  readonly limit: number;
+}): Promise<readonly AuditRecord[]> {
+  const { directory, from } = options;
+  const limit = Math.min(options.limit, tailMax);
+  const segments = await listSegments(directory);
+  const records: AuditRecord[] = [];
+  const begin = segments.findLastIndex(({ firstIndex }) => firstIndex <= Math.max(0, from));
+  for (const { path, firstIndex } of segments.slice(Math.max(0, begin))) {
+    let index = firstIndex;
+    for await (const { lines } of readLines(path)) {
+      const wanted = lines.slice(Math.max(0, from - index)).slice(0, limit - records.length);
+      index += lines.length;
+      records.push(...wanted.map(parseRecord).filter((record) => record !== undefined));
+      if (records.length >= limit) return records;
+    }
+  }
+  return records;
+}
+
 /**
  * Every record from index `from` on, as it is written, until `signal` is aborted.
  *

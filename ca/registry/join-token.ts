@@ -54,6 +54,11 @@ export function createJoinToken(p: {
   return { text, token };
 }
 
+/** Whether the text can be a token's id at all. */
+export function isJoinTokenId(text: string): boolean {
+  return /^[0-9a-f]{16}$/.test(text);
+}
+
 /** The id in a token's text, or undefined if the text has not a token's form. */
 export function joinTokenIdOf(text: string): string | undefined {
   return textPattern.exec(text)?.[1];

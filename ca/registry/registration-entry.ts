@@ -1,17 +1,9 @@
 /** A registration entry: which workloads, on which nodes, get which SPIFFE ID. */
 
+import { hash } from 'node:crypto';
 import { CodedError } from '../../core/index.ts';
-import {
-  parseSpiffeId,
-  parseTrustDomain,
-  pathOf,
-  type SpiffeId,
-  SpiffeIdError,
-  type TrustDomain,
-  TrustDomainError,
-  trustDomainOf,
-} from '../../spiffe/index.ts';
-import { canonicalSelectors, parseSelector, type Selector, SelectorError } from './selector.ts';
+import type { SpiffeId, TrustDomain } from '../../spiffe/index.ts';
+import type { Selector } from './selector.ts';
 
 export interface RegistrationEntry extends EntrySpec {
   readonly id: string;
@@ -66,6 +58,7 @@ export type EntryFaultCode =
   | 'entry_dns_names_many'
   | 'entry_hint'
   | 'entry_federates_with'
+  | 'entry_federates_with_many'
   | 'entry_priority';
 
 export interface EntryFault {
@@ -86,3 +79,15 @@ export class EntryError extends CodedError<EntryFaultCode> {
     this.faults = faults;
   }
 }
+
+/** Equal for two entries that would give one identity to one set of workloads twice. */
+export function entryIdentity(spec: EntrySpec): string {
+  return hash('sha256', JSON.stringify([spec.parentId, spec.spiffeId, spec.selectors]), 'hex');
+}
+
+/** Under this path are the CA and its nodes; no entry may give such an ID to a workload. */
+export function isReservedPath(path: string): boolean {
+  return path === reservedPath || path.startsWith(`${reservedPath}/`);
+}
+
+export const reservedPath = '/signet';

@@ -7,8 +7,10 @@ export type RegistryErrorCode =
   | 'entry_not_found'
   | 'entry_revision_conflict'
   | 'node_not_found'
+  | 'node_id'
   | 'token_not_found'
-  | 'token_exists'
+  | 'token_ttl'
+  | 'token_alias'
   | 'registry_busy'
   | 'registry_record_invalid';
 
@@ -31,9 +33,11 @@ export class RegistryError extends CodedError<RegistryErrorCode> {
 
 const kinds: Readonly<Record<RegistryErrorCode, ErrorKind>> = {
   entry_exists: 'already_exists',
-  token_exists: 'already_exists',
+  token_ttl: 'invalid_argument',
+  token_alias: 'invalid_argument',
   entry_not_found: 'not_found',
   node_not_found: 'not_found',
+  node_id: 'invalid_argument',
   token_not_found: 'not_found',
   entry_revision_conflict: 'aborted',
   registry_busy: 'aborted',

@@ -1,8 +1,13 @@
 /** The registry: entries, attested nodes and join tokens, kept in the store. */
 
-import type { SpiffeId } from '../../spiffe/index.ts';
+import type { Clock, Random } from '../../core/index.ts';
+import type { SpiffeId, TrustDomain } from '../../spiffe/index.ts';
+import type { Store } from '../store/store.ts';
 import type { AttestedNode } from './attested-node.ts';
-import type { JoinToken } from './join-token.ts';
+import { entryRegistry } from './entry-registry.ts';
+import type { JoinToken, JoinTokenVerdict } from './join-token.ts';
+import { nodeRegistry } from './node-registry.ts';
+import { tokenRegistry } from './token-registry.ts';
 import type { EntryDraft, RegistrationEntry } from './registration-entry.ts';
 
 export interface PageRequest {
@@ -22,35 +27,56 @@ export interface EntryFilter {
   readonly spiffeId?: SpiffeId;
 }
 
-export interface Registry {
+export interface EntryRegistry {
   /** Throws EntryError for a bad draft, RegistryError `entry_exists` for a duplicate. */
   createEntry(draft: EntryDraft): Promise<RegistrationEntry>;
   /** Replaces what the operator decides; `expectedRevision` refuses a lost update. */
   updateEntry(id: string, draft: EntryDraft, expectedRevision?: number): Promise<RegistrationEntry>;
   getEntry(id: string): Promise<RegistrationEntry | undefined>;
+  /** Oldest first. */
   listEntries(request?: PageRequest & EntryFilter): Promise<Page<RegistrationEntry>>;
   /** Returns what was deleted. Throws RegistryError `entry_not_found`. */
   deleteEntry(id: string): Promise<RegistrationEntry>;
+}
 
-  /** Creates or replaces a node's record. */
+export interface NodeRegistry {
+  /** Creates or replaces a node's record, at attestation. */
   putNode(node: AttestedNode): Promise<void>;
+  /** Changes a node that still stands; throws RegistryError `node_not_found` if it was removed. */
+  updateNode(id: SpiffeId, change: (node: AttestedNode) => AttestedNode): Promise<AttestedNode>;
   getNode(id: SpiffeId): Promise<AttestedNode | undefined>;
   listNodes(request?: PageRequest): Promise<Page<AttestedNode>>;
   /** Removes the node, and the join token it came with, so that it cannot come back by a repeat. */
   removeNode(id: SpiffeId): Promise<AttestedNode>;
+}
 
-  createToken(options: { ttlMs: number; aliasId?: SpiffeId }): Promise<{
-    /** Shown once; only its hash is kept. */
-    readonly text: string;
-    readonly token: JoinToken;
-  }>;
+export interface TokenRegistry {
+  /** `text` is shown once; only its hash is kept. */
+  createToken(options: {
+    readonly ttlMs: number;
+    readonly aliasId?: SpiffeId;
+  }): Promise<{ readonly text: string; readonly token: JoinToken }>;
   getToken(id: string): Promise<JoinToken | undefined>;
   listTokens(request?: PageRequest): Promise<Page<JoinToken>>;
   deleteToken(id: string): Promise<JoinToken>;
   /** Judges and, on first use, durably binds the token to the node and its key. */
-  useToken(use: { text: string; spkiSha256: string; nodeId: SpiffeId }): Promise<UseTokenResult>;
+  useToken(use: {
+    readonly text: string;
+    readonly spkiSha256: string;
+    readonly nodeId: SpiffeId;
+  }): Promise<JoinTokenVerdict>;
 }
 
-export type UseTokenResult =
-  | { readonly kind: 'first_use' | 'repeat'; readonly token: JoinToken }
-  | { readonly kind: 'refused'; readonly code: string; readonly detail: string };
+export type Registry = EntryRegistry & NodeRegistry & TokenRegistry;
+
+export interface RegistryDeps {
+  readonly store: Store;
+  readonly trustDomain: TrustDomain;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** The registry over a store. Several may share one: every change is a compare and swap. */
+export function createRegistry(deps: RegistryDeps): Registry {
+  return { ...entryRegistry(deps), ...nodeRegistry(deps), ...tokenRegistry(deps) };
+}

@@ -1,0 +1,140 @@
+/** Registration entries in the store: at most one for each parent, SPIFFE ID and set of selectors. */
+
+import { canonicalJson, utf8Text } from '../../core/index.ts';
+import { storeKeys, storePrefixes } from '../store/key-layout.ts';
+import { isEntryId, newEntryId } from './entry-id.ts';
+import { parseRegistrationEntry } from './parse-registration-entry.ts';
+import { entryCodec, entryIdCodec } from './record-codec.ts';
+import { entryIdentity, type EntrySpec, type RegistrationEntry } from './registration-entry.ts';
+import type { EntryRegistry, RegistryDeps } from './registry.ts';
+import { RegistryError } from './registry-error.ts';
+import { readPage, untilSettled } from './store-records.ts';
+
+export function entryRegistry(deps: RegistryDeps): EntryRegistry {
+  const { store } = deps;
+  return {
+    async createEntry(draft) {
+      const spec = parseRegistrationEntry(draft, deps.trustDomain);
+      const createdAtMs = deps.clock.wallMs();
+      const id = newEntryId(createdAtMs, deps.random);
+      const entry = { ...spec, id, createdAtMs, revision: 1 };
+      return untilSettled(() => insert(deps, entry));
+    },
+
+    async updateEntry(id, draft, expectedRevision) {
+      const spec = parseRegistrationEntry(draft, deps.trustDomain);
+      return untilSettled(() => replace(deps, id, spec, expectedRevision));
+    },
+
+    async getEntry(id) {
+      if (!isEntryId(id)) return undefined;
+      const item = await store.get(storeKeys.entry(id));
+      return item === undefined ? undefined : entryCodec.decode(item);
+    },
+
+    listEntries: ({ after, limit, parentId, spiffeId } = {}) =>
+      readPage(store, {
+        prefix: storePrefixes.entries,
+        codec: entryCodec,
+        after,
+        limit,
+        accept: (entry) =>
+          (parentId === undefined || entry.parentId === parentId) &&
+          (spiffeId === undefined || entry.spiffeId === spiffeId),
+      }),
+
+    deleteEntry: (id) =>
+      untilSettled(async () => {
+        const { entry, modRevision } = await readEntry(deps, id);
+        const key = storeKeys.entry(id);
+        const result = await store.commit({
+          compare: [{ key, modRevision }],
+          deletes: [key, identityKey(entry)],
+        });
+        return result.kind === 'conflict' ? 'conflict' : entry;
+      }),
+  };
+}
+
+async function insert(
+  deps: RegistryDeps,
+  entry: RegistrationEntry,
+): Promise<RegistrationEntry | 'conflict'> {
+  const identity = identityKey(entry);
+  const result = await deps.store.commit({
+    compare: [
+      { key: identity, modRevision: 0 },
+      { key: storeKeys.entry(entry.id), modRevision: 0 },
+    ],
+    puts: [
+      { key: storeKeys.entry(entry.id), value: entryCodec.encode(entry) },
+      { key: identity, value: entryIdCodec.encode(entry.id) },
+    ],
+  });
+  return result.kind === 'committed' ? entry : refuseDuplicate(deps, entry);
+}
+
+async function replace(
+  deps: RegistryDeps,
+  id: string,
+  spec: EntrySpec,
+  expectedRevision: number | undefined,
+): Promise<RegistrationEntry | 'conflict'> {
+  const { entry: old, modRevision } = await readEntry(deps, id);
+  if (expectedRevision !== undefined && old.revision !== expectedRevision) {
+    throw new RegistryError(
+      'entry_revision_conflict',
+      `entry ${id} is at revision ${old.revision}, not ${expectedRevision}`,
+      { remedy: 'read it again, and decide anew' },
+    );
+  }
+  const entry = { ...spec, id, createdAtMs: old.createdAtMs, revision: old.revision + 1 };
+  // Without a change the revision stays, or every SVID of the entry would be made anew for nothing.
+  if (isSame({ ...entry, revision: old.revision }, old)) return old;
+  const key = storeKeys.entry(id);
+  const [before, after] = [identityKey(old), identityKey(entry)];
+  const moved = before !== after;
+  const result = await deps.store.commit({
+    compare: [{ key, modRevision }, ...(moved ? [{ key: after, modRevision: 0 }] : [])],
+    puts: [
+      { key, value: entryCodec.encode(entry) },
+      ...(moved ? [{ key: after, value: entryIdCodec.encode(id) }] : []),
+    ],
+    deletes: moved ? [before] : [],
+  });
+  if (result.kind === 'committed') return entry;
+  return result.key === after ? refuseDuplicate(deps, entry) : 'conflict';
+}
+
+/** Names the entry that stands in the way, or asks for another attempt if it has just gone. */
+async function refuseDuplicate(deps: RegistryDeps, entry: EntrySpec): Promise<'conflict'> {
+  const item = await deps.store.get(identityKey(entry));
+  if (item === undefined) return 'conflict';
+  const existingId = utf8Text(item.value) ?? '';
+  throw new RegistryError(
+    'entry_exists',
+    `entry ${existingId} already gives ${entry.spiffeId} to the same selectors under ${entry.parentId}`,
+    { existingId, remedy: 'change that entry, or delete it first' },
+  );
+}
+
+async function readEntry(
+  deps: RegistryDeps,
+  id: string,
+): Promise<{ readonly entry: RegistrationEntry; readonly modRevision: number }> {
+  const item = isEntryId(id) ? await deps.store.get(storeKeys.entry(id)) : undefined;
+  if (item === undefined) {
+    throw new RegistryError('entry_not_found', `no entry ${JSON.stringify(id.slice(0, 80))}`, {
+      remedy: 'see signet entry list',
+    });
+  }
+  return { entry: entryCodec.decode(item), modRevision: item.modRevision };
+}
+
+function identityKey(spec: EntrySpec): string {
+  return storeKeys.entryIdentity(entryIdentity(spec));
+}
+
+function isSame(left: RegistrationEntry, right: RegistrationEntry): boolean {
+  return canonicalJson({ ...left }) === canonicalJson({ ...right });
+}

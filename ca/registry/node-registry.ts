@@ -1,0 +1,87 @@
+/** Attested nodes in the store. */
+
+import { pathOf, type SpiffeId } from '../../spiffe/index.ts';
+import { storeKeys, storePrefixes } from '../store/key-layout.ts';
+import type { AttestedNode } from './attested-node.ts';
+import { nodeCodec } from './record-codec.ts';
+import { reservedPath } from './registration-entry.ts';
+import type { NodeRegistry, RegistryDeps } from './registry.ts';
+import { RegistryError } from './registry-error.ts';
+import { selectorType, selectorValue } from './selector.ts';
+import { readPage, untilSettled } from './store-records.ts';
+
+export function nodeRegistry(deps: RegistryDeps): NodeRegistry {
+  const { store } = deps;
+  return {
+    async putNode(node) {
+      const key = nodeKey(node.id);
+      if (key === undefined) {
+        throw new RegistryError('node_id', `${node.id} is not the ID of a node`);
+      }
+      await store.commit({ puts: [{ key, value: nodeCodec.encode(node) }] });
+    },
+
+    updateNode: (id, change) =>
+      untilSettled(async () => {
+        const { key, node, modRevision } = await readNode(deps, id);
+        const changed = { ...change(node), id };
+        const result = await store.commit({
+          compare: [{ key, modRevision }],
+          puts: [{ key, value: nodeCodec.encode(changed) }],
+        });
+        return result.kind === 'conflict' ? 'conflict' : changed;
+      }),
+
+    async getNode(id) {
+      const key = nodeKey(id);
+      const item = key === undefined ? undefined : await store.get(key);
+      return item === undefined ? undefined : nodeCodec.decode(item);
+    },
+
+    async listNodes({ after, limit } = {}) {
+      return readPage(store, {
+        prefix: storePrefixes.nodes,
+        codec: nodeCodec,
+        limit,
+        after,
+      });
+    },
+
+    removeNode: (id) =>
+      untilSettled(async () => {
+        const { key, node, modRevision } = await readNode(deps, id);
+        const result = await store.commit({
+          compare: [{ key, modRevision }],
+          deletes: [key, ...tokenKeysOf(node)],
+        });
+        return result.kind === 'conflict' ? 'conflict' : node;
+      }),
+  };
+}
+
+async function readNode(
+  deps: RegistryDeps,
+  id: SpiffeId,
+): Promise<{ readonly key: string; readonly node: AttestedNode; readonly modRevision: number }> {
+  const key = nodeKey(id);
+  const item = key === undefined ? undefined : await deps.store.get(key);
+  if (key === undefined || item === undefined) {
+    throw new RegistryError('node_not_found', `no node ${id}`, { remedy: 'see signet node list' });
+  }
+  return { key, node: nodeCodec.decode(item), modRevision: item.modRevision };
+}
+
+function nodeKey(id: SpiffeId): string | undefined {
+  const path = pathOf(id);
+  const name = path.startsWith(nodePath) ? path.slice(nodePath.length) : '';
+  return name === '' ? undefined : storeKeys.node(name);
+}
+
+/** The tokens whose repeat would bring the node back. */
+function tokenKeysOf(node: AttestedNode): readonly string[] {
+  return node.selectors
+    .filter((selector) => selectorType(selector) === 'join_token')
+    .map((selector) => storeKeys.token(selectorValue(selector)));
+}
+
+const nodePath = `${reservedPath}/node/`;

@@ -1,0 +1,210 @@
+/**
+ * The registry as this replica sees it: entries and nodes in memory, kept by a watch of the store,
+ * and a word to each node's listeners when what that node may serve has changed.
+ */
+
+import type { Clock, Closable, Logger, Random } from '../../core/index.ts';
+import { type SpiffeId, spiffeIdOf, type TrustDomain } from '../../spiffe/index.ts';
+import { followPrefix } from '../store/follow-prefix.ts';
+import { storePrefixes } from '../store/key-layout.ts';
+import type { Store, StoreItem } from '../store/store.ts';
+import type { AttestedNode } from './attested-node.ts';
+import { EntryIndex } from './entry-index.ts';
+import { entryCodec, nodeCodec, type RecordCodec } from './record-codec.ts';
+import { type RegistrationEntry, reservedPath } from './registration-entry.ts';
+import { RegistryError } from './registry-error.ts';
+import { areSelectorsSubset } from './selector.ts';
+
+export interface RegistryView extends Closable {
+  /** In the order of identities, the default one first; none for a node that is not known. */
+  entriesOf(nodeId: SpiffeId): readonly RegistrationEntry[];
+  /** The entry, if this node may serve it. */
+  authorizedEntry(nodeId: SpiffeId, entryId: string): RegistrationEntry | undefined;
+  isNode(id: SpiffeId): boolean;
+  node(id: SpiffeId): AttestedNode | undefined;
+  counts(): { readonly entries: number; readonly nodes: number };
+  /** The store's revision that this view has reached. */
+  revision(): number;
+  /**
+   * Calls `listener` after every change of entries or nodes; with `nodeId` only after those that
+   * can change what that node may serve. Stops when the returned function is called.
+   */
+  subscribe(listener: () => void, nodeId?: SpiffeId): () => void;
+}
+
+export interface RegistryViewDeps {
+  readonly store: Store;
+  readonly trustDomain: TrustDomain;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** Resolves once all entries and nodes are read; throws if they cannot be. */
+export async function openRegistryView(deps: RegistryViewDeps): Promise<RegistryView> {
+  const view = new StoreRegistryView(deps);
+  try {
+    await view.begin();
+    return view;
+  } catch (error) {
+    await view.close();
+    throw error;
+  }
+}
+
+class StoreRegistryView implements RegistryView {
+  readonly #deps: RegistryViewDeps;
+  readonly #index: EntryIndex;
+  readonly #nodes = new Map<SpiffeId, AttestedNode>();
+  readonly #listeners = new Set<{ readonly listener: () => void; readonly nodeId?: SpiffeId }>();
+  readonly #follows: Closable[] = [];
+  #revision = 0;
+
+  constructor(deps: RegistryViewDeps) {
+    this.#deps = deps;
+    this.#index = new EntryIndex(deps.trustDomain);
+  }
+
+  async begin(): Promise<void> {
+    await this.#follow(
+      storePrefixes.nodes,
+      (key, item) => this.#applyNode(key, item),
+      () => {
+        this.#nodes.clear();
+      },
+    );
+    await this.#follow(
+      storePrefixes.entries,
+      (key, item) => this.#applyEntry(key, item),
+      () => {
+        this.#index.clear();
+      },
+    );
+  }
+
+  entriesOf(nodeId: SpiffeId): readonly RegistrationEntry[] {
+    const node = this.node(nodeId);
+    return node === undefined ? [] : this.#index.authorizedEntries(node);
+  }
+
+  authorizedEntry(nodeId: SpiffeId, entryId: string): RegistrationEntry | undefined {
+    const node = this.node(nodeId);
+    const entry = this.#index.get(entryId);
+    if (node === undefined || entry === undefined) return undefined;
+    return this.#index.isAuthorized(node, entry) ? entry : undefined;
+  }
+
+  isNode(id: SpiffeId): boolean {
+    return this.#nodes.has(id);
+  }
+
+  node(id: SpiffeId): AttestedNode | undefined {
+    return this.#nodes.get(id);
+  }
+
+  counts(): { readonly entries: number; readonly nodes: number } {
+    return { entries: this.#index.size(), nodes: this.#nodes.size };
+  }
+
+  revision(): number {
+    return this.#revision;
+  }
+
+  subscribe(listener: () => void, nodeId?: SpiffeId): () => void {
+    const subscription = nodeId === undefined ? { listener } : { listener, nodeId };
+    this.#listeners.add(subscription);
+    return () => {
+      this.#listeners.delete(subscription);
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#listeners.clear();
+    await Promise.all(this.#follows.splice(0).map((follow) => follow.close()));
+  }
+
+  /** `apply` takes one key's newest value (none: deleted) and says what that touches. */
+  async #follow(
+    prefix: string,
+    apply: (key: string, item: ValueItem | undefined) => Touched,
+    clear: () => void,
+  ): Promise<void> {
+    const { store, clock, random, log } = this.#deps;
+    const follow = await followPrefix({
+      store,
+      prefix,
+      clock,
+      random,
+      onSnapshot: (items, revision) => {
+        clear();
+        for (const item of items) apply(item.key, item);
+        this.#announce(revision, 'everything');
+      },
+      onEvents: (events) => {
+        const touched = events.map((event) =>
+          apply(event.key, event.kind === 'put' ? event : undefined),
+        );
+        this.#announce(events.at(-1)?.revision ?? 0, touched);
+      },
+      onError: (error) => log.error('the registry cannot be read again', { prefix, error }),
+    });
+    this.#follows.push(follow);
+  }
+
+  #applyNode(key: string, item: ValueItem | undefined): Touched {
+    const name = key.slice(storePrefixes.nodes.length);
+    const id = spiffeIdOf(this.#deps.trustDomain, `${reservedPath}/node/${name}`);
+    const node = item === undefined ? undefined : this.#decode(nodeCodec, item);
+    if (node === undefined) this.#nodes.delete(id);
+    else this.#nodes.set(id, node);
+    return { kind: 'node', id };
+  }
+
+  #applyEntry(key: string, item: ValueItem | undefined): Touched {
+    const old = this.#index.delete(key.slice(storePrefixes.entries.length));
+    const entry = item === undefined ? undefined : this.#decode(entryCodec, item);
+    if (entry !== undefined) this.#index.put(entry);
+    return { kind: 'entries', entries: [old, entry].filter((found) => found !== undefined) };
+  }
+
+  /** A record that cannot be read counts as absent: it must give nobody an identity. */
+  #decode<Value>(codec: RecordCodec<Value>, item: ValueItem): Value | undefined {
+    try {
+      return codec.decode(item);
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error;
+      this.#deps.log.error('a record of the registry was passed over', { key: item.key, error });
+      return undefined;
+    }
+  }
+
+  #announce(revision: number, touched: readonly Touched[] | 'everything'): void {
+    this.#revision = Math.max(this.#revision, revision);
+    for (const { listener, nodeId } of this.#listeners) {
+      if (nodeId === undefined || touched === 'everything' || this.#concerns(nodeId, touched)) {
+        listener();
+      }
+    }
+  }
+
+  #concerns(nodeId: SpiffeId, touched: readonly Touched[]): boolean {
+    const node = this.#nodes.get(nodeId);
+    const parents = node === undefined ? undefined : this.#index.parentsOf(node);
+    return touched.some((touch) => {
+      if (touch.kind === 'node') return touch.id === nodeId;
+      if (node === undefined) return false;
+      return touch.entries.some((entry) =>
+        this.#index.isAlias(entry)
+          ? areSelectorsSubset(entry.selectors, new Set(node.selectors))
+          : parents?.has(entry.parentId),
+      );
+    });
+  }
+}
+
+type ValueItem = Pick<StoreItem, 'key' | 'value'>;
+
+/** What one change touches: a node, or the entry that stood and the one that stands. */
+type Touched =
+  | { readonly kind: 'node'; readonly id: SpiffeId }
+  | { readonly kind: 'entries'; readonly entries: readonly RegistrationEntry[] };

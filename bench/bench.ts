@@ -10,6 +10,7 @@ interface GivenOptions {
   readonly seconds: number;
   readonly rounds: number;
   readonly json?: true;
+  readonly only?: string;
   readonly profile?: string;
 }
 
@@ -38,12 +39,13 @@ function benchCommand(name: string, description: string): Command {
     .description(description)
     .option('--seconds <count>', 'how long each candidate runs in a round', positiveNumber, 1)
     .option('--rounds <count>', 'how often all candidates take their turn', positiveInteger, 5)
+    .option('--only <text>', 'leave out the candidates whose name does not hold the text')
     .option('--json', 'print one JSON object as the last line')
     .exitOverride();
 }
 
-function optionsOf({ seconds, rounds, json }: GivenOptions): BenchOptions {
-  return { seconds, rounds, json: json === true };
+function optionsOf({ seconds, rounds, json, only = '' }: GivenOptions): BenchOptions {
+  return { seconds, rounds, json: json === true, only };
 }
 
 function positiveNumber(text: string): number {

@@ -8,6 +8,8 @@ export interface BenchOptions {
   readonly seconds: number;
   readonly rounds: number;
   readonly json: boolean;
+  /** Only the candidates whose name holds this are measured. */
+  readonly only: string;
 }
 
 export interface BenchResult {

@@ -43,7 +43,8 @@ export async function benchIssuance(options: BenchOptions, print: Print): Promis
     const openssl = findTool('openssl');
     if (openssl === undefined) notes.push('openssl is not here: its rows are left out');
     else candidates.unshift(opensslSpeed(openssl));
-    const rows = await measureInRounds(candidates, {
+    const chosen = candidates.filter(({ name }) => name.includes(options.only));
+    const rows = await measureInRounds(chosen, {
       ...options,
       progress: (round, samples) => print(formatRound(round, options, samples, columns[0])),
     });

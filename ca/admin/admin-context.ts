@@ -21,6 +21,7 @@ export interface AdminDeps {
   readonly store: Pick<Store, 'revision'>;
   readonly authorities: Authorities;
   readonly registry: Registry;
+  readonly counts: () => { readonly entries: number; readonly nodes: number };
   readonly connected: ConnectedNodes;
   readonly audit: AuditLog;
   /** Where the log's files are. */

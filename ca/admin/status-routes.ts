@@ -6,7 +6,6 @@ import { toHex } from '../../core/index.ts';
 import { AuthorityError } from '../authority/authority-error.ts';
 import { activeIssuing } from '../authority/slot.ts';
 import type { AdminDeps } from './admin-context.ts';
-import type { Page, PageRequest } from '../registry/registry.ts';
 import { getRoute } from './route.ts';
 
 export function statusRoutes(deps: AdminDeps): RouteOptions[] {
@@ -21,8 +20,7 @@ export function statusRoutes(deps: AdminDeps): RouteOptions[] {
         startedAt: new Date(deps.startedAtMs).toISOString(),
         now: new Date(clock.wallMs()).toISOString(),
         revision: deps.store.revision(),
-        entries: await countOf((page) => deps.registry.listEntries(page)),
-        nodes: await countOf((page) => deps.registry.listNodes(page)),
+        ...deps.counts(),
         nodesConnected: deps.connected.count(),
         issued: deps.issued(),
         activeRootId: authorities.trust.current().activeRoot.id,
@@ -43,14 +41,4 @@ export function statusRoutes(deps: AdminDeps): RouteOptions[] {
       }
     }),
   ];
-}
-
-async function countOf(list: (page: PageRequest) => Promise<Page<unknown>>): Promise<number> {
-  let count = 0;
-  for (let after: string | undefined; ; ) {
-    const { items, next } = await list(after === undefined ? {} : { after });
-    count += items.length;
-    if (next === undefined) return count;
-    after = next;
-  }
 }

@@ -18,13 +18,13 @@ import { NodeApiError } from './node-api-error.ts';
 
 export interface SignDeps {
   readonly issuance: IssuanceDeps;
-  readonly registry: Pick<Registry, 'getNode' | 'putNode'>;
+  readonly registry: Pick<Registry, 'updateNode'>;
   readonly audit: AuditLog;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Throws {@link IssuanceRefusedError} or {@link NodeApiError}. */
+/** Throws {@link IssuanceRefusedError}, or RegistryError if the node was removed meanwhile. */
 export async function renewNode(
   deps: SignDeps,
   request: RenewRequest,
@@ -35,16 +35,12 @@ export async function renewNode(
     csr: new Uint8Array(request.csr),
   });
   if (issued.kind === 'refused') throw new IssuanceRefusedError(issued);
-  const node = await deps.registry.getNode(caller.id);
-  if (node === undefined) {
-    throw new NodeApiError('permission_denied', 'node_unknown', `node ${caller.id} was removed`);
-  }
-  await deps.registry.putNode({
+  await deps.registry.updateNode(caller.id, (node) => ({
     ...node,
     serial: issued.serial,
     notAfterMs: issued.notAfterMs,
     renewedAtMs: deps.clock.wallMs(),
-  });
+  }));
   return { chain: issued.chain.map((der) => Buffer.from(der)) };
 }
 

@@ -19,8 +19,8 @@ import type { VerifiedNode } from './node-peers.ts';
 export interface SyncEntries {
   entriesOf(nodeId: SpiffeId): readonly RegistrationEntry[];
   revision(): number;
-  /** Calls `listener` after every change, until the returned function is called. */
-  subscribe(listener: () => void): () => void;
+  /** Calls `listener` after every change that this node can see, until the returned function is called. */
+  subscribe(listener: () => void, nodeId: SpiffeId): () => void;
 }
 
 export interface SyncDeps {
@@ -95,7 +95,7 @@ async function pushStates(
   const changes = new Changes(signal);
   const stop = [
     deps.trust.subscribe(() => changes.notice()),
-    deps.entries.subscribe(() => changes.notice()),
+    deps.entries.subscribe(() => changes.notice(), connection.nodeId),
   ];
   try {
     // Never a number that the node has seen before, even if the store was restored from a backup.

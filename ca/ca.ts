@@ -1,0 +1,203 @@
+/** The certificate authority, assembled in reading order: what is opened first is closed last. */
+
+import { join } from 'node:path';
+import { NodeApiService } from '../api/index.ts';
+import { type Clock, type Closable, type Logger, type Random, Scope } from '../core/index.ts';
+import { createRpcServer } from '../rpc/index.ts';
+import type { SpiffeId } from '../spiffe/index.ts';
+import { startAdminServer } from './admin/admin-server.ts';
+import { joinTokenAttestor, joinTokenAttestorName } from './attestation/join-token-attestor.ts';
+import { openAuditLog } from './audit/log.ts';
+import { loadAuditKey } from './authority/audit-key.ts';
+import { openAuthorities } from './authority/authorities.ts';
+import { loadKeyEncryptionKey } from './authority/key-encryption-key.ts';
+import { createKeyStore } from './authority/key-store.ts';
+import { checkLifetimes } from './authority/lifetimes.ts';
+import { claimStore } from './authority/store-identity.ts';
+import type { CaConfig } from './config.ts';
+import type { IssuanceDeps } from './issuance/issue.ts';
+import { openSerials } from './issuance/serial.ts';
+import { ConnectedNodes } from './node-api/connected-nodes.ts';
+import { nodeApiService } from './node-api/node-api-service.ts';
+import { NodePeers } from './node-api/node-peers.ts';
+import { startServerSvid } from './node-api/server-svid.ts';
+import { createRegistry, type Registry } from './registry/registry.ts';
+import { openRegistryView } from './registry/registry-view.ts';
+import { openLevelStore } from './store/level-store.ts';
+
+export interface CaDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export interface RunningCa extends Closable {
+  /** Where agents reach it: the port that was asked for, or the one that was free. */
+  readonly agentPort: number;
+  readonly adminSocket: string;
+}
+
+/**
+ * Starts a CA; when it resolves, agents and operators are served. What it had opened is closed again
+ * when it fails. Throws errors with a code, a kind and a remedy: AuthorityError, StoreError, AuditError,
+ * ListenError, FileError.
+ *
+ * @example
+ * const config = parseCaConfig(await readText('ca.yaml'), 'ca.yaml');
+ * const ca = await startCa(config, { clock: systemClock, random: systemRandom, log, environment });
+ */
+export async function startCa(config: CaConfig, deps: CaDeps): Promise<RunningCa> {
+  const scope = new Scope();
+  try {
+    return await assemble(config, deps, scope);
+  } catch (error) {
+    await scope.close();
+    throw error;
+  }
+}
+
+async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<RunningCa> {
+  const { trustDomain, lifetimes } = config;
+  const { clock, random, log } = deps;
+  const startedAtMs = clock.wallMs();
+
+  // What the operator gave, judged before anything is made.
+  checkLifetimes(lifetimes);
+  const keyEncryptionKey = await loadKeyEncryptionKey(config.keyEncryptionKey, deps.environment);
+  const keyStore = createKeyStore(keyEncryptionKey, random);
+
+  // State: the store is locked for this process, and must be of this trust domain and key.
+  const store = scope.add(await openLevelStore({ directory: join(config.data, 'store') }));
+  await claimStore(store, keyStore, trustDomain);
+
+  // The audit log before whatever has something to record.
+  const auditDirectory = join(config.data, 'audit');
+  const audit = scope.add(
+    await openAuditLog({
+      directory: auditDirectory,
+      clock,
+      signKey: await loadAuditKey(store, keyStore),
+      origin: `${trustDomain}/signet/audit`,
+    }),
+  );
+  await audit.append({ actor: system, type: 'ca.started', trustDomain, version });
+  scope.onClose(async () => {
+    await audit.append({ actor: system, type: 'ca.stopped' });
+  });
+
+  const registry = createRegistry({ store, clock, random, trustDomain });
+  const entries = scope.add(await openRegistryView({ store, trustDomain, clock, random, log }));
+
+  // Keys: only what is below here can reach a Signer, and only through issuance.
+  const serials = await openSerials(store, random);
+  const authorities = scope.add(
+    await openAuthorities({
+      store,
+      keyStore,
+      audit,
+      clock,
+      log,
+      trustDomain,
+      lifetimes,
+      nextSerial: () => serials.next(),
+    }),
+  );
+  let issued = 0;
+  // The view follows the store; a node that was attested a moment ago may not be in it yet.
+  const isNode = async (id: SpiffeId): Promise<boolean> =>
+    entries.isNode(id) || (await registry.getNode(id)) !== undefined;
+  const issuance: IssuanceDeps = {
+    trustDomain,
+    lifetimes,
+    clock,
+    authorities,
+    serials,
+    audit,
+    isNode,
+    authorizedEntry: (nodeId, entryId) => entries.authorizedEntry(nodeId, entryId),
+    onIssued: () => {
+      issued += 1;
+    },
+  };
+
+  // The door for agents.
+  const { trust } = authorities;
+  const svid = scope.add(await startServerSvid({ issuance, trust, clock, log }));
+  const peers = new NodePeers({ clock, trust, isNode });
+  const connected = new ConnectedNodes(clock);
+  for (const node of await liveNodes(registry, startedAtMs)) connected.expect(node);
+  const server = scope.add(createRpcServer(log));
+  server.addService(
+    NodeApiService,
+    nodeApiService(server.lookup, {
+      attestors: new Map([[joinTokenAttestorName, joinTokenAttestor({ trustDomain, registry })]]),
+      issuance,
+      trust,
+      registry,
+      audit,
+      entries,
+      connected,
+      peers,
+      x509SvidMs: lifetimes.x509SvidMs,
+      clock,
+      log,
+    }),
+  );
+  const { host } = config.listen;
+  const { port } = await server.listenTls({
+    ...config.listen,
+    context: () => svid.context(),
+    verifyPeer: (chain) => peers.verify(chain),
+  });
+
+  // The door for operators last: whoever sees it open sees a CA that works.
+  const agentAddress = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  scope.add(
+    await startAdminServer(
+      {
+        trustDomain,
+        lifetimes,
+        clock,
+        store,
+        authorities,
+        registry,
+        counts: () => entries.counts(),
+        connected,
+        audit,
+        auditDirectory,
+        startedAtMs,
+        version,
+        agentAddress,
+        issued: () => issued,
+      },
+      config.adminSocket,
+      log,
+    ),
+  );
+  log.info('certificate authority ready', {
+    trustDomain,
+    agents: agentAddress,
+    admin: config.adminSocket,
+    root: trust.current().activeRoot.id,
+  });
+  return { agentPort: port, adminSocket: config.adminSocket, close: () => scope.close() };
+}
+
+const system = { kind: 'system', id: 'ca' } as const;
+
+/** Nodes whose certificate is still good: they were connected before this start, and will be again. */
+async function liveNodes(
+  registry: Pick<Registry, 'listNodes'>,
+  nowMs: number,
+): Promise<readonly SpiffeId[]> {
+  const live: SpiffeId[] = [];
+  for (let after: string | undefined; ; ) {
+    const page = await registry.listNodes(after === undefined ? {} : { after });
+    live.push(...page.items.filter(({ notAfterMs }) => notAfterMs > nowMs).map(({ id }) => id));
+    if (page.next === undefined) return live;
+    after = page.next;
+  }
+}
+
+const version = '0.1.0';

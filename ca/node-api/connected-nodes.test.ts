@@ -1,0 +1,114 @@
+import { describe, expect, test } from 'vitest';
+import { ManualClock } from '../../test/fakes/manual-clock.ts';
+import { parseSpiffeId } from '../../spiffe/index.ts';
+import { ConnectedNodes } from './connected-nodes.ts';
+
+const a = parseSpiffeId('spiffe://mesh.test/signet/node/join-token/a');
+const b = parseSpiffeId('spiffe://mesh.test/signet/node/join-token/b');
+const old = 'aa';
+const next = 'bb';
+const both = new Set([old, next]);
+
+function report(
+  authorityKeyId: string,
+  subscribers: number,
+  acknowledged: number,
+): { authorityKeyId: string; subscribers: number; acknowledged: number } {
+  return { authorityKeyId, subscribers, acknowledged };
+}
+
+test('nobody is connected, so nobody is missing', () => {
+  const nodes = new ConnectedNodes(new ManualClock(0));
+  expect(nodes.propagationOf(next)).toEqual({
+    nodes: 0,
+    nodesApplied: 0,
+    subscribers: 0,
+    acknowledged: 0,
+  });
+});
+
+describe('a node has applied a root', () => {
+  test('when it acknowledges a state that held it, and not before', () => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    const node = nodes.open(a);
+    node.sent(5n, new Set([old]));
+    node.reported(5n, [], 'v1');
+    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 1, nodesApplied: 0 });
+    node.sent(6n, both);
+    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 1, nodesApplied: 0 });
+    node.reported(6n, [], '');
+    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 1, nodesApplied: 1 });
+    expect(node).toMatchObject({ appliedRevision: 6n, agentVersion: 'v1' });
+  });
+
+  test('not when it names a revision that this stream never sent', () => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    const node = nodes.open(a);
+    node.sent(6n, both);
+    node.reported(7n, [], '');
+    node.reported(2n ** 63n, [], '');
+    expect(nodes.propagationOf(next)).toMatchObject({ nodesApplied: 0 });
+  });
+
+  test('no more when a newer state that it applied lacks it', () => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    const node = nodes.open(a);
+    node.sent(6n, both);
+    node.sent(7n, new Set([next]));
+    node.reported(7n, [], '');
+    expect(nodes.propagationOf(old)).toMatchObject({ nodesApplied: 0 });
+    expect(nodes.propagationOf(next)).toMatchObject({ nodesApplied: 1 });
+  });
+});
+
+describe('subscribers', () => {
+  test('are summed over nodes', () => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    nodes.open(a).reported(0n, [report(old, 3, 3), report(next, 3, 1)], '');
+    nodes.open(b).reported(0n, [report(next, 2, 2)], '');
+    expect(nodes.propagationOf(next)).toMatchObject({ subscribers: 5, acknowledged: 3 });
+  });
+
+  test('of a node that does not report on a root have not acknowledged it', () => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    nodes.open(a).reported(0n, [report(old, 3, 3)], '');
+    expect(nodes.propagationOf(next)).toMatchObject({ subscribers: 3, acknowledged: 0 });
+  });
+
+  test('are those of the newest picture', () => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    const node = nodes.open(a);
+    node.reported(0n, [report(next, 3, 0)], '');
+    node.reported(0n, [report(next, 2, 2)], '');
+    expect(nodes.propagationOf(next)).toMatchObject({ subscribers: 2, acknowledged: 2 });
+  });
+});
+
+describe('a node that was just here', () => {
+  test('counts as one that has applied nothing, for a while', async () => {
+    const clock = new ManualClock(0);
+    const nodes = new ConnectedNodes(clock);
+    nodes.expect(a);
+    const node = nodes.open(b);
+    node.sent(1n, both);
+    node.reported(1n, [], '');
+    node.close();
+    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 2, nodesApplied: 0 });
+    nodes.open(b);
+    expect(nodes.count()).toBe(1);
+    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 2 });
+    await clock.advance(10_000);
+    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 1 });
+  });
+
+  test('with a second stream is one node, and the end of the first changes nothing', () => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    const first = nodes.open(a);
+    const second = nodes.open(a);
+    first.close();
+    expect(nodes.get(a)).toBe(second);
+    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 1 });
+    second.close();
+    expect(nodes.get(a)).toBeUndefined();
+  });
+});

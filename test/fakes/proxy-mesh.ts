@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { Scope, seededRandom, silentLogger, systemClock } from '../../core/index.ts';
+import { type Clock, Scope, seededRandom, silentLogger, systemClock } from '../../core/index.ts';
 import { parseProxyConfig, type RunningProxy, startProxy } from '../../proxy/index.ts';
 import { certificateSecret, type FakeSds, startFakeSds, validationSecret } from './fake-sds.ts';
 import { makeTestPki, type TestPki } from './test-pki.ts';
@@ -75,6 +75,7 @@ export class ProxyMesh {
   async sidecar(
     made: { sds: FakeSds; path: string } | undefined,
     config: Record<string, unknown>,
+    clock: Clock = systemClock,
   ): Promise<TestSidecar> {
     const whole = {
       node: { id: 'test' },
@@ -86,7 +87,7 @@ export class ProxyMesh {
     const stdout = new PassThrough();
     stdout.on('data', (text: Buffer) => log.push(...text.toString().trim().split('\n')));
     const proxy = await startProxy(parseProxyConfig(JSON.stringify(whole), 'test.yaml'), {
-      clock: systemClock,
+      clock,
       random: seededRandom(1),
       log: silentLogger,
       stdout,

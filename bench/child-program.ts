@@ -10,6 +10,8 @@ import { BenchError } from './bench-error.ts';
 export interface ChildProgram extends Closable {
   readonly name: string;
   readonly pid: number;
+  /** What it said last. */
+  lastWords(): string;
   /** Throws {@link BenchError} with the end of its log if it runs no more. */
   check(): void;
 }
@@ -40,12 +42,14 @@ export function startProgram(options: ChildProgramOptions): ChildProgram {
       resolve();
     });
   });
+  const lastWords = (): string => readFileSync(logPath, 'utf8').slice(-logCharactersShown).trim();
   return {
     name,
     pid: child.pid ?? -1,
+    lastWords,
     check() {
       if (ended === undefined) return;
-      throw new BenchError('bench_process', `${name} ended with ${ended}: ${endOf(logPath)}`);
+      throw new BenchError('bench_process', `${name} ended with ${ended}: ${lastWords()}`);
     },
     async close() {
       if (ended !== undefined) return;
@@ -75,13 +79,8 @@ export async function untilReady<T>(
     // Not core's sleep, whose timer would let this process end when its child has.
     await sleep(pollMs);
   }
-  throw new BenchError('bench_process', `${program.name} is not ready after ${readyMsMax} ms`, {
-    cause: last,
-  });
-}
-
-function endOf(logPath: string): string {
-  return readFileSync(logPath, 'utf8').slice(-logCharactersShown).trim();
+  const reason = `${program.name} is not ready after ${readyMsMax} ms: ${program.lastWords()}`;
+  throw new BenchError('bench_process', reason, { cause: last });
 }
 
 const pollMs = 30;

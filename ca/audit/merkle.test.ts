@@ -30,19 +30,19 @@ describe('merkle tree', () => {
   });
 
   test('every leaf of every small tree is proved, and no other leaf by the same proof', () => {
-    for (let size = 1; size <= 33; size += 1) {
+    for (let size = 1; size <= 17; size += 1) {
       const leaves = someLeaves(size);
-      for (let index = 0; index < size; index += 1) {
-        const proof = inclusionProof(leaves, index);
-        expect(isIncluded(leaves, index, proof)).toBe(true);
-        const other = { index, size, proof, rootHash: rootOf(leaves) };
-        expect(verifyInclusion({ ...other, leafHash: leafHashOf(utf8Bytes('x')) })).toBe(false);
+      const rootHash = rootOf(leaves);
+      for (const [index, leafHash] of leaves.entries()) {
+        const p = { index, size, proof: inclusionProof(leaves, index), rootHash };
+        expect(verifyInclusion({ ...p, leafHash })).toBe(true);
+        expect(verifyInclusion({ ...p, leafHash: leafHashOf(utf8Bytes('x')) })).toBe(false);
       }
     }
   });
 
   test('every small tree is proved to begin every larger one', () => {
-    for (let size = 1; size <= 33; size += 1) {
+    for (let size = 1; size <= 17; size += 1) {
       const leaves = someLeaves(size);
       for (let firstSize = 1; firstSize <= size; firstSize += 1) {
         expect(isConsistent(leaves, firstSize, consistencyProof(leaves, firstSize))).toBe(true);
@@ -50,7 +50,7 @@ describe('merkle tree', () => {
     }
   });
 
-  property.prop([fc.integer({ min: 1, max: 200 }), fc.nat(), fc.nat(), fc.nat()])(
+  property.prop([fc.integer({ min: 1, max: 70 }), fc.nat(), fc.nat(), fc.nat()])(
     'a proof with one bit changed, one node more or one node less proves nothing',
     (size, a, b, bit) => {
       const leaves = someLeaves(size);
@@ -65,7 +65,7 @@ describe('merkle tree', () => {
     },
   );
 
-  property.prop([fc.integer({ min: 2, max: 100 }), fc.nat(), fc.nat()])(
+  property.prop([fc.integer({ min: 2, max: 70 }), fc.nat(), fc.nat()])(
     'a tree whose past was changed is not consistent with what it was',
     (size, a, b) => {
       const leaves = someLeaves(size);

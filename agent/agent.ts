@@ -162,7 +162,7 @@ async function start(config: AgentConfig, deps: AgentDeps, scope: Scope): Promis
       trust,
       state,
       apply: (response) => {
-        const next = readCaState(response, trustDomain, state.current(), log);
+        const next = readCaState(response, trustDomain, state.current() ?? attested, log);
         log.debug('state of the CA applied', {
           revision: Number(next.revision),
           entries: next.entries.length,

@@ -22,15 +22,13 @@ import {
 import { createCertificateRequest, generateKeyPair, keySigner } from '../pki/index.ts';
 import type { BundleSet, TrustDomain } from '../spiffe/index.ts';
 import { AgentError } from './agent-error.ts';
-import { bundlesOf } from './ca-state.ts';
+import { bundlesOf, type KnownBundles } from './ca-state.ts';
 import type { NodeApi } from './node-api.ts';
 import { checkChain, type NodeSvid } from './node-svid.ts';
 import { renewAtMs } from './renewal-time.ts';
 
-export interface NodeAttestation {
+export interface NodeAttestation extends KnownBundles {
   readonly svid: NodeSvid;
-  readonly bundles: BundleSet;
-  readonly bundleText: Uint8Array;
 }
 
 export interface AttestNodeDeps {

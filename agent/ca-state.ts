@@ -26,13 +26,17 @@ export interface AgentEntry {
   readonly revision: bigint;
 }
 
-export interface CaState {
+/** Bundles with the text they were read from, to know the same text again. */
+export interface KnownBundles {
+  readonly bundles: BundleSet;
+  readonly bundleText: Uint8Array;
+}
+
+/** `bundles` is the same value as long as the text is the same, so that nobody sees a change that is none. */
+export interface CaState extends KnownBundles {
   readonly revision: bigint;
   readonly trustDomain: TrustDomain;
   readonly entries: readonly AgentEntry[];
-  /** The same value as long as the bundle's bytes are the same, so that nobody sees a change that is none. */
-  readonly bundles: BundleSet;
-  readonly bundleText: Uint8Array;
   /** Hex key id of the root under which new SVIDs are issued, or empty. */
   readonly activeRootKeyId: string;
 }
@@ -44,19 +48,16 @@ export interface CaState {
 export function readCaState(
   message: SyncResponse,
   trustDomain: TrustDomain,
-  previous: CaState | undefined,
+  known: KnownBundles,
   log: Logger,
 ): CaState {
-  const unchanged =
-    previous !== undefined && equalBytes(previous.bundleText, message.bundle)
-      ? previous
-      : undefined;
-  const bundleText = unchanged?.bundleText ?? new Uint8Array(message.bundle);
+  const isKnown = equalBytes(known.bundleText, message.bundle);
+  const bundleText = isKnown ? known.bundleText : new Uint8Array(message.bundle);
   return {
     revision: message.revision,
     trustDomain,
     entries: message.entries.flatMap((entry) => readEntry(entry, trustDomain, log) ?? []),
-    bundles: unchanged?.bundles ?? bundlesOf(bundleText, trustDomain),
+    bundles: isKnown ? known.bundles : bundlesOf(bundleText, trustDomain),
     bundleText,
     activeRootKeyId: message.activeRootKeyId,
   };

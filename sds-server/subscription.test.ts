@@ -35,6 +35,7 @@ class Stream {
     return this.step({
       kind: 'request',
       request: {
+        versionInfo: '',
         typeUrl: secretTypeUrl,
         responseNonce: '',
         errorDetail: undefined,
@@ -97,6 +98,18 @@ test('a rejection leaves the last acknowledged response standing', () => {
   stream.change({ a: '2' });
   stream.reject(['a']);
   expect(stream.state.acknowledged?.secrets.get('a')?.version).toBe('1');
+});
+
+test('what was rejected may be acknowledged later, by its version', () => {
+  const stream = new Stream({ a: '1' });
+  stream.request(['a']);
+  stream.reject(['a']);
+  const { nonce = '', version = '' } = stream.state.last ?? {};
+  expect(stream.request(['a'], { responseNonce: nonce, versionInfo: 'older' })).toEqual([]);
+  expect(kinds(stream.request(['a'], { responseNonce: nonce, versionInfo: version }))).toEqual([
+    'acknowledged',
+  ]);
+  expect(stream.reject(['a'])).toEqual([]);
 });
 
 test('a stale nonce is ignored, whatever else the request says', () => {

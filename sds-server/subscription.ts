@@ -35,6 +35,7 @@ export interface SecretView {
 
 /** The fields of a DiscoveryRequest that matter here. */
 export interface SubscriptionRequest {
+  readonly versionInfo: string;
   readonly typeUrl: string;
   readonly resourceNames: readonly string[];
   readonly responseNonce: string;
@@ -169,20 +170,26 @@ function onRequest(
   return { state: answered.state, actions: [...replied.actions, ...answered.actions] };
 }
 
-/** An ACK or a NACK of the last response. A repeated one changes nothing. */
+/**
+ * An ACK or a NACK of the last response. A repeated one changes nothing. A client may come to accept what
+ * it rejected (the roots for a chain arrived meanwhile); then it names the version, because a request
+ * without an error is also how it changes its names.
+ */
 function onReply(
   state: SubscriptionState,
   last: SentResponse,
   request: SubscriptionRequest,
 ): SubscriptionStep {
-  if (last.reply !== 'awaited') return { state, actions: [] };
-  const { version } = last;
+  const { version, reply } = last;
   if (request.errorDetail !== undefined) {
+    if (reply !== 'awaited') return { state, actions: [] };
     return {
       state: { ...state, last: { ...last, reply: 'rejected' } },
       actions: [{ kind: 'rejected', version, detail: request.errorDetail.message }],
     };
   }
+  const accepts = reply === 'awaited' || (reply === 'rejected' && request.versionInfo === version);
+  if (!accepts) return { state, actions: [] };
   const acknowledged: SentResponse = { ...last, reply: 'acknowledged' };
   return {
     state: { ...state, last: acknowledged, acknowledged },

@@ -10,7 +10,7 @@ export interface ConnectionOptions {
   readonly close: boolean;
   readonly keepAlive: boolean;
   readonly upgrade: boolean;
-  /** Other options in lower case: names of fields that must not be forwarded. */
+  /** Other options, folded: names of fields that must not be forwarded. */
   readonly named: readonly string[];
 }
 
@@ -18,10 +18,9 @@ export function readConnectionOptions(headers: HeaderBlock): ConnectionOptions |
   let at = headers.indexOfKnown(knownField.connection);
   if (at === -1) return noOptions;
   if (!headers.isRepeated(knownField.connection)) {
-    // Nearly every sender writes one of these two.
-    const value = headers.valueAt(at).toLowerCase();
-    if (value === 'keep-alive') return onlyKeepAlive;
-    if (value === 'close') return onlyClose;
+    // Nearly every sender writes one of these two, so they are told without making a string.
+    if (headers.valueEquals(at, 'keep-alive')) return onlyKeepAlive;
+    if (headers.valueEquals(at, 'close')) return onlyClose;
   }
   const options = { close: false, keepAlive: false, upgrade: false, named: new Array<string>() };
   for (; at !== -1; at = headers.indexOfKnown(knownField.connection, at + fieldStride)) {
@@ -32,13 +31,15 @@ export function readConnectionOptions(headers: HeaderBlock): ConnectionOptions |
       if (!isEvery(isTokenOctet, option)) {
         return refuse('connection_option_invalid', 'a connection option is not a token');
       }
-      if (endToEnd.has(option)) {
-        return refuse('connection_option_invalid', `Connection names the field ${option}`);
+      // Folded as the encoder folds it, or `content_length` would take Content-Length away.
+      const name = option.replaceAll('_', '-');
+      if (endToEnd.has(name)) {
+        return refuse('connection_option_invalid', `Connection names the field ${name}`);
       }
       if (option === 'close') options.close = true;
       else if (option === 'keep-alive') options.keepAlive = true;
       else if (option === 'upgrade') options.upgrade = true;
-      else options.named.push(option);
+      else options.named.push(name);
     }
   }
   return options;

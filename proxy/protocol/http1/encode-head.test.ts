@@ -84,6 +84,12 @@ describe('a forwarded request', () => {
         'GET /b?c HTTP/1.1\r\nHost: b:80\r\nB: 4\r\nx-id: 9\r\nB: 5\r\nC: \r\nConnection: close\r\n\r\n',
     },
     {
+      name: 'carries no forged twin of a field that we state or take away (RFC 3875 §4.1.18)',
+      input: 'GET / HTTP/1.1\r\nHost: a\r\nX_Id: forged\r\nx-A_b: forged\r\nX_Ids: 1\r\n\r\n',
+      edits: { set: [['X-Id', 'ours']], remove: ['x-a-b'] },
+      expected: 'GET / HTTP/1.1\r\nHost: a\r\nX_Ids: 1\r\nX-Id: ours\r\n\r\n',
+    },
+    {
       name: 'keeps a field that the client named in Connection if we set it',
       input: 'GET / HTTP/1.1\r\nHost: a\r\nConnection: x-id\r\nX-Id: forged\r\n\r\n',
       edits: { set: [['X-Id', 'ours']] },
@@ -106,6 +112,7 @@ describe('a forwarded request', () => {
       [{ remove: ['A B'] }, { remove: ['A-B'] }, 'field_name_invalid'],
       [{ set: [['Content-Length', '1']] }, { set: [['Content-Type', '1']] }, 'field_name_reserved'],
       [{ remove: ['Transfer-Encoding'] }, { remove: ['Accept'] }, 'field_name_reserved'],
+      [{ set: [['Content_Length', '1']] }, { set: [['Content_Type', '1']] }, 'field_name_reserved'],
       [{ add: [['hOst', 'b']] }, { add: [['hOsts', 'b']] }, 'field_name_reserved'],
       [{ target: '/a b' }, { target: '/a%20b' }, 'target_invalid'],
       [{ target: '' }, { target: '/' }, 'target_invalid'],

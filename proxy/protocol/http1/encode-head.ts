@@ -9,7 +9,7 @@ import {
   type RequestHeadEdits,
   type ResponseHeadEdits,
 } from './head-edits.ts';
-import { droppedNames, editedBytes, HeadWriter } from './head-writer.ts';
+import { droppedNames, editedLines, writeHead } from './head-writer.ts';
 import { hopByHopMask } from './header-block.ts';
 import { knownField } from './known-field.ts';
 import type { Framing } from './message-framing.ts';
@@ -21,21 +21,22 @@ import type { ResponseHead } from './response-head.ts';
  * spoke (RFC 9110 §2.5) and asks in origin-form. Throws {@link Http1EncodeError} on a bad edit.
  */
 export function encodeRequestHead(head: RequestHead, edits: RequestHeadEdits = {}): Buffer {
-  const target = edits.target ?? forwardedTarget(head);
-  if (edits.target !== undefined) checkTarget(edits.target);
-  if (edits.host !== undefined) checkHostValue(edits.host);
-  const keepsHost = edits.host === undefined && head.headers.hasKnown(knownField.host);
-  const host = keepsHost ? '' : (edits.host ?? head.host ?? '');
-  const writer = new HeadWriter(
-    head.raw.length + target.length + host.length + editedBytes(edits) + ownBytesMax,
-  );
-  writer.text(`${head.method} ${target} HTTP/1.1\r\n`);
-  // RFC 9110 §7.2: Host comes first where we write it.
-  if (!keepsHost) writer.field('Host', host);
-  const dropMask = keepsHost ? hopByHopMask : hopByHopMask | (1 << knownField.host);
-  writer.keptFields(head.headers, dropMask, droppedNames(edits, head.connection.named));
-  writeOwnFields(writer, edits, head.framing, acceptsTrailers(head));
-  return writer.finish();
+  const { target, host } = edits;
+  if (target !== undefined) checkTarget(target);
+  if (host !== undefined) checkHostValue(host);
+  const keepsHost = host === undefined && head.headers.hasKnown(knownField.host);
+  const keepsLine =
+    keepsHost && target === undefined && head.minorVersion === 1 && head.targetForm !== 'absolute';
+  return writeHead({
+    startLine: keepsLine
+      ? ''
+      : `${head.method} ${target ?? forwardedTarget(head)} HTTP/1.1\r\n${keepsHost ? '' : hostLine(head, host)}`,
+    from: keepsLine ? head.methodStart : (head.headers.fields[0] ?? head.headers.fieldsEnd),
+    headers: head.headers,
+    dropMask: keepsHost ? hopByHopMask : hopByHopMask | (1 << knownField.host),
+    dropNames: droppedNames(edits, head.connection.named),
+    ownLines: ownLines(edits, head.framing, edits.connection, acceptsTrailers(head)),
+  });
 }
 
 /**
@@ -45,35 +46,46 @@ export function encodeRequestHead(head: RequestHead, edits: RequestHeadEdits = {
 export function encodeResponseHead(head: ResponseHead, edits: ResponseHeadEdits = {}): Buffer {
   const framing = edits.framing ?? head.framing;
   checkReframing(head.framing, framing);
-  const writer = new HeadWriter(head.raw.length + editedBytes(edits) + ownBytesMax);
-  writer.text(`HTTP/1.1 ${head.status} `);
-  writer.slice(head.raw, head.reasonStart, head.reasonEnd);
-  writer.text('\r\n');
+  const keepsLine = head.minorVersion === 1 && head.hasReason;
   // RFC 9110 §8.6: no Content-Length in 1xx and 204; beside chunks it would contradict them.
   const keepsLength =
     framing.kind === 'length' || (framing.kind === 'none' && !head.interim && head.status !== 204);
-  const dropMask = keepsLength ? hopByHopMask : hopByHopMask | (1 << knownField.contentLength);
-  writer.keptFields(head.headers, dropMask, droppedNames(edits, head.connection.named));
-  // Only the close can end such a body, so it is announced.
-  const own = framing.kind === 'until_close' ? { ...edits, connection: 'close' as const } : edits;
-  writeOwnFields(writer, own, framing, false);
-  return writer.finish();
+  return writeHead({
+    startLine: keepsLine ? '' : `HTTP/1.1 ${head.status} ${head.reason}\r\n`,
+    from: keepsLine ? 0 : (head.headers.fields[0] ?? head.headers.fieldsEnd),
+    headers: head.headers,
+    dropMask: keepsLength ? hopByHopMask : hopByHopMask | (1 << knownField.contentLength),
+    dropNames: droppedNames(edits, head.connection.named),
+    // Only the close can end a body without length or chunks, so it is announced.
+    ownLines: ownLines(
+      edits,
+      framing,
+      framing.kind === 'until_close' ? 'close' : edits.connection,
+      false,
+    ),
+  });
 }
 
-function writeOwnFields(
-  writer: HeadWriter,
+function ownLines(
   edits: HeadEdits,
   framing: Framing,
+  connection: HeadEdits['connection'],
   acceptTrailers: boolean,
-): void {
-  for (const [name, value] of edits.set ?? []) writer.field(name, value);
-  for (const [name, value] of edits.add ?? []) writer.field(name, value);
-  if (framing.kind === 'chunked') writer.text('Transfer-Encoding: chunked\r\n');
-  if (acceptTrailers) writer.text('TE: trailers\r\n');
-  // RFC 9110 §10.1.4: who sends TE names it in Connection.
-  const options = [edits.connection, acceptTrailers ? 'TE' : undefined].filter(isGiven);
-  if (options.length > 0) writer.field('Connection', options.join(', '));
-  writer.text('\r\n');
+): string {
+  let lines = editedLines(edits);
+  if (framing.kind === 'chunked') lines += 'Transfer-Encoding: chunked\r\n';
+  if (acceptTrailers) {
+    // RFC 9110 §10.1.4: who sends TE names it in Connection.
+    lines += `TE: trailers\r\nConnection: ${connection === undefined ? '' : `${connection}, `}TE\r\n`;
+  } else if (connection !== undefined) {
+    lines += `Connection: ${connection}\r\n`;
+  }
+  return lines;
+}
+
+/** RFC 9110 §7.2: Host comes first where we write it; RFC 9112 §3.2: empty where none is known. */
+function hostLine(head: RequestHead, host: string | undefined): string {
+  return `Host: ${host ?? head.host ?? ''}\r\n`;
 }
 
 function forwardedTarget(head: RequestHead): string {
@@ -96,10 +108,3 @@ function checkReframing(received: Framing, framing: Framing): void {
     `a body received as ${received.kind} cannot be sent as ${framing.kind}`,
   );
 }
-
-function isGiven(option: string | undefined): option is string {
-  return option !== undefined;
-}
-
-// Start line less its variable parts, Transfer-Encoding, TE, Connection, empty line, `Host: `.
-const ownBytesMax = 160;

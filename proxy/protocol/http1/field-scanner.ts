@@ -66,75 +66,73 @@ export class FieldScanner {
   scan(bytes: Buffer, base: number, length: number): ScanResult {
     const stop = Math.min(length, this.#positionMax);
     let at = this.#position;
+    // In a local, since the loop below is where a proxy spends its time.
+    let now = this.#state;
+    // Each state falls into the next, so a line that is whole is read in one turn.
     while (at < stop) {
-      switch (this.#state) {
-        case state.lineStart: {
-          const byte = bytes[base + at];
-          if (byte === octet.cr) {
-            this.#fieldsEnd = at;
-            at += 1;
-            this.#state = state.finalLf;
-            break;
-          }
-          if (byte === octet.space || byte === octet.tab) return this.#refuseLeadingSpace(at);
-          this.#nameStart = at;
-          this.#state = state.name;
-          break;
-        }
-        case state.name: {
-          while (at < stop && isTokenOctet[bytes[base + at] ?? 0] === 1) at += 1;
-          if (at === stop) break;
-          if (bytes[base + at] !== octet.colon || at === this.#nameStart) {
-            return refuseName(bytes[base + at], at, at === this.#nameStart);
-          }
-          if (this.#fields.length === this.#limits.headerCountMax * fieldStride) {
-            return refuse(
-              'headers_too_many',
-              `more than ${this.#limits.headerCountMax} field lines`,
-              431,
-            );
-          }
-          this.#nameEnd = at;
+      if (now === state.lineStart) {
+        const byte = bytes[base + at];
+        if (byte === octet.space || byte === octet.tab) return this.#refuseLeadingSpace(at);
+        this.#nameStart = at;
+        now = state.name;
+        if (byte === octet.cr) {
+          this.#fieldsEnd = at;
           at += 1;
-          this.#state = state.valueStart;
-          break;
-        }
-        case state.valueStart: {
-          while (at < stop && isBlank(bytes[base + at])) at += 1;
-          if (at === stop) break;
-          this.#valueStart = at;
-          this.#state = state.value;
-          break;
-        }
-        case state.value: {
-          while (at < stop && isFieldOctet[bytes[base + at] ?? 0] === 1) at += 1;
-          if (at === stop) break;
-          if (bytes[base + at] !== octet.cr) return refuseValue(bytes[base + at], at);
-          at += 1;
-          this.#state = state.valueLf;
-          break;
-        }
-        case state.valueLf: {
-          if (bytes[base + at] !== octet.lf) return refuseBareCr(at);
-          this.#endField(bytes, base, at - 1);
-          at += 1;
-          this.#state = state.lineStart;
-          break;
-        }
-        default: {
-          if (bytes[base + at] !== octet.lf) return refuseBareCr(at);
-          this.#position = at + 1;
-          return 'done';
+          now = state.finalLf;
         }
       }
+      if (now === state.name) {
+        while (at < stop && isTokenOctet[bytes[base + at] ?? 0] === 1) at += 1;
+        if (at === stop) break;
+        const failure = this.#endName(bytes[base + at], at);
+        if (failure !== undefined) return failure;
+        at += 1;
+        now = state.valueStart;
+      }
+      if (now === state.valueStart) {
+        while (at < stop && isBlank(bytes[base + at])) at += 1;
+        if (at === stop) break;
+        this.#valueStart = at;
+        now = state.value;
+      }
+      if (now === state.value) {
+        while (at < stop && isFieldOctet[bytes[base + at] ?? 0] === 1) at += 1;
+        if (at === stop) break;
+        if (bytes[base + at] !== octet.cr) return refuseValue(bytes[base + at], at);
+        at += 1;
+        now = state.valueLf;
+      }
+      if (at === stop) break;
+      if (bytes[base + at] !== octet.lf) return refuseBareCr(at);
+      at += 1;
+      if (now === state.finalLf) {
+        this.#position = at;
+        return 'done';
+      }
+      this.#endField(bytes, base, at - 2);
+      now = state.lineStart;
     }
     this.#position = at;
+    this.#state = now;
     if (at < this.#positionMax) return 'more';
     return refuse(
       'headers_too_large',
       `field lines exceed ${this.#limits.headerBytesMax} bytes`,
       431,
     );
+  }
+
+  /** What ended the name must be a colon. */
+  #endName(byte: number | undefined, at: number): Http1ErrorEvent | undefined {
+    if (byte !== octet.colon || at === this.#nameStart) {
+      return refuseName(byte, at, at === this.#nameStart);
+    }
+    const { headerCountMax } = this.#limits;
+    if (this.#fields.length === headerCountMax * fieldStride) {
+      return refuse('headers_too_many', `more than ${headerCountMax} field lines`, 431);
+    }
+    this.#nameEnd = at;
+    return undefined;
   }
 
   #endField(bytes: Buffer, base: number, lineEnd: number): void {

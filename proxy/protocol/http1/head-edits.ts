@@ -55,15 +55,25 @@ export function checkField(name: string, value: string): void {
   }
 }
 
-export function checkFieldName(name: string): void {
+/**
+ * Throws {@link Http1EncodeError} unless the name may stand in a head and is not ours to write. Returns
+ * it in lower case with hyphens for underscores: what a field is called by those who pass heads on as
+ * variables, to whom a forged `X_Id` would be the `X-Id` that we state.
+ */
+export function checkFieldName(name: string): string {
+  const known = foldedNames.get(name);
+  if (known !== undefined) return known;
   if (name === '' || !isEvery(isTokenOctet, name)) {
     throw new Http1EncodeError('field_name_invalid', `${JSON.stringify(name)} is no field name`);
   }
-  if (reserved.has(name.toLowerCase())) {
+  const folded = name.toLowerCase().replaceAll('_', '-');
+  if (reserved.has(folded)) {
     throw new Http1EncodeError('field_name_reserved', `${name} is written by the codec alone`, {
       remedy: 'use the edits for host, connection and framing',
     });
   }
+  if (foldedNames.size < foldedNamesMax) foldedNames.set(name, folded);
+  return folded;
 }
 
 export function checkTarget(target: string): void {
@@ -89,3 +99,7 @@ const reserved: ReadonlySet<string> = new Set([
   'transfer-encoding',
   'upgrade',
 ]);
+
+// Names in edits come from code and config, so that the same few are asked for with every request.
+const foldedNames = new Map<string, string>();
+const foldedNamesMax = 256;

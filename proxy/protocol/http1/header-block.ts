@@ -89,6 +89,11 @@ export class HeaderBlock {
     return at === -1 ? undefined : this.valueAt(at);
   }
 
+  /** Whether the value of the line at `at` is `lowerText`, whatever its case. */
+  valueEquals(at: number, lowerText: string): boolean {
+    return namesEqual(this.raw, this.fields[at + 2] ?? 0, this.fields[at + 3] ?? 0, lowerText);
+  }
+
   valueAt(at: number): string {
     return this.#text(this.fields[at + 2], this.fields[at + 3]);
   }

@@ -1,6 +1,6 @@
 /** The field names that decide framing, routing or the connection, recognised once while scanning. */
 
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { lowerOctet } from './octets.ts';
 
 /** A small number per name, so that it fits the offset table and a bit of a mask. 0 is any other name. */
@@ -23,6 +23,8 @@ export type KnownField = (typeof knownField)[keyof typeof knownField];
 
 /** Which known name stands at `start`, whatever its case. */
 export function knownFieldAt(bytes: Buffer, start: number, end: number): KnownField {
+  // Most names begin with a letter that none of these begins with.
+  if (isFirstLetter[bytes[start] ?? 0] !== 1) return knownField.other;
   switch (end - start) {
     case 2:
       return matches(bytes, start, te, knownField.te);
@@ -79,3 +81,6 @@ const proxyConnection = 'proxy-connection';
 const transferEncoding = 'transfer-encoding';
 const disguisedContentLength = 'content_length';
 const disguisedTransferEncoding = 'transfer_encoding';
+
+const isFirstLetter = new Uint8Array(256);
+for (const letter of Buffer.from('ceHhkptuCEKPTU', 'latin1')) isFirstLetter[letter] = 1;

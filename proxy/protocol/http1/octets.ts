@@ -6,13 +6,12 @@ export const octet = {
   cr: 0x0d,
   space: 0x20,
   quote: 0x22,
-  asterisk: 0x2a,
-  comma: 0x2c,
-  slash: 0x2f,
+  hyphen: 0x2d,
   colon: 0x3a,
   semicolon: 0x3b,
   equals: 0x3d,
   backslash: 0x5c,
+  underscore: 0x5f,
 } as const;
 
 /** `tchar` (RFC 9110 §5.6.2): methods, field names, connection options. */
@@ -36,6 +35,11 @@ export const isTargetOctet = tableOf(
 /** Lower case for ASCII letters, every other byte itself. A bit mask would also join `^` to `~`. */
 export const lowerOctet = Uint8Array.from({ length: 256 }, (_, code) =>
   code >= 0x41 && code <= 0x5a ? code + 0x20 : code,
+);
+
+/** Lower case, and a hyphen for an underscore: the spelling in which two field names are one to some. */
+export const foldedOctet = lowerOctet.map((code) =>
+  code === octet.underscore ? octet.hyphen : code,
 );
 
 /** The value of a hexadecimal digit, or 255. */

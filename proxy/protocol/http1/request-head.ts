@@ -9,7 +9,7 @@ import { knownField } from './known-field.ts';
 import { type Framing, readFraming } from './message-framing.ts';
 import { methodAt } from './method.ts';
 import type { RequestLineScanner } from './request-line-scanner.ts';
-import { type RequestTarget, readHost, readTarget } from './request-target.ts';
+import { checkHost, type RequestTarget, readTarget } from './request-target.ts';
 
 export class RequestHead {
   /** The whole head as it came, from the start line to the empty line. */
@@ -21,8 +21,9 @@ export class RequestHead {
   readonly connection: ConnectionOptions;
   /** Whether the sender lets the connection carry another request. */
   readonly keepAlive: boolean;
+  /** Where in `raw` the request line begins: behind an empty line, if there was one. */
+  readonly methodStart: number;
   readonly #target: RequestTarget;
-  readonly #host: string | undefined;
 
   constructor(parts: RequestParts) {
     this.raw = parts.raw;
@@ -32,8 +33,8 @@ export class RequestHead {
     this.framing = parts.framing;
     this.connection = parts.connection;
     this.keepAlive = parts.keepAlive;
+    this.methodStart = parts.methodStart;
     this.#target = parts.target;
-    this.#host = parts.host;
   }
 
   /** The request target exactly as sent. */
@@ -66,13 +67,14 @@ export class RequestHead {
 
   /** The authority the request is for, as written; undefined only in HTTP/1.0. */
   get host(): string | undefined {
-    return this.#host;
+    return this.#target.authority ?? this.headers.known(knownField.host);
   }
 
   /** Whether the client waits for 100 before it sends the body (RFC 9110 §10.1.1). */
   get expectContinue(): boolean {
     if (this.minorVersion === 0 || this.framing.kind === 'none') return false;
-    return this.headers.known(knownField.expect)?.toLowerCase() === '100-continue';
+    const at = this.headers.indexOfKnown(knownField.expect);
+    return at !== -1 && this.headers.valueEquals(at, '100-continue');
   }
 
   /** The protocols offered, if the sender asks to leave HTTP/1.1 (RFC 9110 §7.8). */
@@ -85,8 +87,8 @@ export class RequestHead {
 interface RequestParts {
   readonly raw: Buffer;
   readonly method: string;
+  readonly methodStart: number;
   readonly target: RequestTarget;
-  readonly host: string | undefined;
   readonly minorVersion: MinorVersion;
   readonly headers: HeaderBlock;
   readonly framing: Framing;
@@ -106,8 +108,8 @@ export function readRequestHead(
   const target = readTarget(raw.toString('latin1', line.targetStart, line.targetEnd), method);
   if ('kind' in target) return target;
   const headers = new HeaderBlock(raw, scanned);
-  const host = readHost(headers, minorVersion, target);
-  if (typeof host === 'object') return host;
+  const hostFailure = checkHost(headers, minorVersion, target);
+  if (hostFailure !== undefined) return hostFailure;
   const connection = readConnectionOptions(headers);
   if ('kind' in connection) return connection;
   const framing = readFraming(headers, minorVersion, bodyBytesMax);
@@ -120,8 +122,8 @@ export function readRequestHead(
   return new RequestHead({
     raw,
     method,
+    methodStart: line.methodStart,
     target,
-    host,
     minorVersion,
     headers,
     framing,

@@ -1,6 +1,6 @@
 /** The request target in its four forms (RFC 9112 §3.2), and the host that a request is for. */
 
-import { isAuthority, isHostAndPort, normaliseAuthority } from './authority.ts';
+import { isAuthority, isHostAndPort, isPlainHost, normaliseAuthority } from './authority.ts';
 import type { HeaderBlock } from './header-block.ts';
 import { type Http1ErrorEvent, refuse } from './http1-event.ts';
 import type { MinorVersion } from './http-version.ts';
@@ -32,27 +32,32 @@ export function readTarget(text: string, method: string): RequestTarget | Http1E
   return readAbsoluteForm(text, method);
 }
 
-/** The host a request is for; undefined only where HTTP/1.0 leaves it out. */
-export function readHost(
+/** Why the request does not name one host without doubt, if it does not. */
+export function checkHost(
   headers: HeaderBlock,
   minorVersion: MinorVersion,
   target: RequestTarget,
-): string | undefined | Http1ErrorEvent {
-  const host = headers.known(knownField.host);
-  if (host === undefined) {
-    // RFC 9112 §3.2: every HTTP/1.1 request has exactly one Host.
-    return minorVersion === 1 ? hostMissing : target.authority;
-  }
+): Http1ErrorEvent | undefined {
+  const at = headers.indexOfKnown(knownField.host);
+  // RFC 9112 §3.2: every HTTP/1.1 request has exactly one Host.
+  if (at === -1) return minorVersion === 1 ? hostMissing : undefined;
   if (headers.isRepeated(knownField.host)) {
     return refuse('host_repeated', 'more than one Host field');
   }
+  const { authority, defaultPort = '' } = target;
+  const isPlain = isPlainHost(
+    headers.raw,
+    headers.fields[at + 2] ?? 0,
+    headers.fields[at + 3] ?? 0,
+  );
+  if (isPlain && authority === undefined) return undefined;
+  const host = headers.valueAt(at);
   if (!isAuthority(host)) return refuse('host_invalid', 'Host is not a host with an optional port');
-  if (target.authority === undefined) return host;
+  if (authority === undefined) return undefined;
   // RFC 9112 §3.2.2 has a proxy follow the target and replace Host. A client must send both alike,
   // so two different hosts are an attempt to be routed by one and served by the other.
-  const { authority, defaultPort = '' } = target;
   return normaliseAuthority(host, defaultPort) === normaliseAuthority(authority, defaultPort)
-    ? authority
+    ? undefined
     : refuse('host_mismatch', 'Host and the target name different hosts');
 }
 

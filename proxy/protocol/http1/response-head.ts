@@ -19,9 +19,10 @@ export class ResponseHead {
   readonly connection: ConnectionOptions;
   /** Whether the connection may carry another exchange once this response has ended. */
   readonly keepAlive: boolean;
-  /** Where in `raw` the reason phrase stands. */
-  readonly reasonStart: number;
-  readonly reasonEnd: number;
+  /** Whether the status line has the space before the reason phrase, be the phrase empty. */
+  readonly hasReason: boolean;
+  readonly #reasonStart: number;
+  readonly #reasonEnd: number;
 
   constructor(
     raw: Buffer,
@@ -37,8 +38,9 @@ export class ResponseHead {
     this.framing = framing;
     this.connection = connection;
     this.keepAlive = framing.kind !== 'until_close' && persists(connection, line.minorVersion);
-    this.reasonStart = line.reasonStart;
-    this.reasonEnd = line.reasonEnd;
+    this.hasReason = line.hasReason;
+    this.#reasonStart = line.reasonStart;
+    this.#reasonEnd = line.reasonEnd;
   }
 
   /** A 1xx head: the final response is still to come (RFC 9110 §15.2). */
@@ -48,7 +50,7 @@ export class ResponseHead {
 
   /** The reason phrase as sent, often empty; it means nothing to a program (RFC 9112 §4). */
   get reason(): string {
-    return this.raw.toString('latin1', this.reasonStart, this.reasonEnd);
+    return this.raw.toString('latin1', this.#reasonStart, this.#reasonEnd);
   }
 
   get upgrade(): string | undefined {

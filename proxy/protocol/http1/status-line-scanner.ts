@@ -14,6 +14,7 @@ export class StatusLineScanner {
   minorVersion: 0 | 1 = 1;
   status = 0;
   /** Where the reason phrase begins and ends; both at the CR if there is none. */
+  hasReason = false;
   reasonStart = 0;
   reasonEnd = 0;
 
@@ -68,9 +69,10 @@ export class StatusLineScanner {
         case state.afterStatus:
           // RFC 9112 §4 wants a space even before an empty reason; many servers leave it out, and
           // nothing hangs on it.
-          this.reasonStart = byte === octet.space ? at + 1 : at;
           if (byte !== octet.space && byte !== octet.cr) return refuseLine(byte, at);
-          at = this.reasonStart;
+          this.hasReason = byte === octet.space;
+          if (this.hasReason) at += 1;
+          this.reasonStart = at;
           this.#state = state.reason;
           break;
         case state.reason: {

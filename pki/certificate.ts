@@ -5,6 +5,7 @@ import { equalBytes, toHex } from '../core/index.ts';
 import { CertificateError } from './certificate-error.ts';
 import { checkDer } from './der/check.ts';
 import { DerError } from './der/der-error.ts';
+import { headerLength, readLength } from './der/header.ts';
 import { type DerReader, readDer } from './der/reader.ts';
 import { tag } from './der/tag.ts';
 import { type Extensions, noExtensions, readExtensions } from './extensions/extensions.ts';
@@ -138,16 +139,15 @@ function readSerial(reader: DerReader): string {
 }
 
 function sequenceLength(bytes: Uint8Array): number {
-  const octets = bytes[1] ?? 0;
-  const lengthOctets = octets < 0x80 ? 0 : octets & 0x7f;
-  const header = 2 + lengthOctets;
-  let length = lengthOctets === 0 ? octets : 0;
-  for (const octet of bytes.subarray(2, header)) length = length * 256 + octet;
-  const isWhole = bytes[0] === tag.sequence && octets !== 0x80 && lengthOctets <= 3;
-  if (!isWhole || bytes.length < header + length) {
-    throw new CertificateError('certificate_malformed', 'the bytes do not split into certificates');
+  try {
+    if (bytes[0] !== tag.sequence) throw new DerError('der_tag', 'a certificate is a sequence');
+    const length = readLength(bytes, 0, bytes.length);
+    return headerLength(length) + length;
+  } catch (cause) {
+    if (!(cause instanceof DerError)) throw cause;
+    const reason = `the bytes do not split into certificates: ${cause.message}`;
+    throw new CertificateError('certificate_malformed', reason, { cause });
   }
-  return header + length;
 }
 
 function describeAlgorithm(identifier: Uint8Array): string {

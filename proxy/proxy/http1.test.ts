@@ -8,6 +8,7 @@ import {
   ProxyMesh,
   RawClient,
   scripted,
+  settled,
   until,
 } from '../../test/fakes/proxy-mesh.ts';
 
@@ -206,16 +207,9 @@ describe('bodies', () => {
     client.send(`GET / HTTP/1.1\r\n${host}\r\n`);
     await until(() => isBlocked);
     const [upstream] = app.sockets;
-    const held = (): number => upstream?.writableLength ?? 0;
     // The server's own buffer stays full: the proxy has stopped to read.
-    let stable = 0;
-    let last = held();
-    while (stable < 200) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      stable = held() === last ? stable + 1 : 0;
-      last = held();
-    }
-    expect(size - (upstream?.bytesWritten ?? 0) + held()).toBeGreaterThan(size / 2);
+    const held = await settled(() => upstream?.writableLength ?? 0);
+    expect(size - (upstream?.bytesWritten ?? 0) + held).toBeGreaterThan(size / 2);
     client.socket.on('data', (bytes) => {
       received += bytes.length;
     });
@@ -240,13 +234,7 @@ describe('bodies', () => {
     client.send(`PUT / HTTP/1.1\r\n${host}Content-Length: ${size}\r\n\r\n`);
     client.socket.write(Buffer.alloc(size, 0x62));
     await until(() => app.sockets.length === 1);
-    let stable = 0;
-    let last = client.socket.writableLength;
-    while (stable < 200) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      stable = client.socket.writableLength === last ? stable + 1 : 0;
-      last = client.socket.writableLength;
-    }
+    await settled(() => client.socket.writableLength);
     expect(received).toBe(0);
     app.sockets[0]?.resume();
     await client.read((text) => text.endsWith('thanks'));

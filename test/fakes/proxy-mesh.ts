@@ -13,7 +13,19 @@ import { makeTestPki, type TestPki } from './test-pki.ts';
 
 /** Waits until `isTrue`; the test's own timeout is the bound. */
 export async function until(isTrue: () => boolean): Promise<void> {
-  while (!isTrue()) await new Promise<void>((resolve) => setImmediate(resolve));
+  while (!isTrue()) await new Promise<void>((resolve) => setTimeout(resolve, 1));
+}
+
+/** Waits until `measure` answers the same for a while: what can flow has flowed. */
+export async function settled(measure: () => number): Promise<number> {
+  let last = measure();
+  for (let same = 0; same < 30; same += 1) {
+    await new Promise<void>((resolve) => setTimeout(resolve, 2));
+    const now = measure();
+    if (now !== last) same = 0;
+    last = now;
+  }
+  return last;
 }
 
 export interface TestSidecar {

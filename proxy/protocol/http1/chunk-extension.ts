@@ -1,7 +1,7 @@
 /** Chunk extensions (RFC 9112 §7.1.1): checked against their grammar, counted, and thrown away. */
 
 import { type Http1ErrorEvent, refuse } from './http1-event.ts';
-import { formatOctet, isFieldOctet, isTokenOctet, octet } from './octets.ts';
+import { formatOctet, isBlank, isFieldOctet, isTokenOctet, octet } from './octets.ts';
 
 /**
  * Steps through `*( ";" OWS name [ "=" ( token / quoted-string ) ] )`. White space in any other place
@@ -44,7 +44,7 @@ export class ChunkExtensionScanner {
     switch (this.#state) {
       case state.nameStart:
         if (isToken) return state.name;
-        return byte === octet.space || byte === octet.tab ? state.nameStart : undefined;
+        return isBlank(byte) ? state.nameStart : undefined;
       case state.name:
         if (isToken) return state.name;
         if (byte === octet.equals) return state.valueStart;

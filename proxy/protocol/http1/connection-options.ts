@@ -4,7 +4,7 @@ import { fieldStride, type HeaderBlock } from './header-block.ts';
 import { type Http1ErrorEvent, refuse } from './http1-event.ts';
 import type { MinorVersion } from './http-version.ts';
 import { knownField } from './known-field.ts';
-import { isEvery, isTokenOctet } from './octets.ts';
+import { isEvery, isTokenOctet, trimBlanks } from './octets.ts';
 
 export interface ConnectionOptions {
   readonly close: boolean;
@@ -25,7 +25,7 @@ export function readConnectionOptions(headers: HeaderBlock): ConnectionOptions |
   const options = { close: false, keepAlive: false, upgrade: false, named: new Array<string>() };
   for (; at !== -1; at = headers.indexOfKnown(knownField.connection, at + fieldStride)) {
     for (const part of headers.valueAt(at).split(',')) {
-      const option = part.replaceAll(/^[ \t]+|[ \t]+$/g, '').toLowerCase();
+      const option = trimBlanks(part).toLowerCase();
       // RFC 9110 §5.6.1.2: empty list elements are ignored.
       if (option === '') continue;
       if (!isEvery(isTokenOctet, option)) {
@@ -40,6 +40,9 @@ export function readConnectionOptions(headers: HeaderBlock): ConnectionOptions |
       else if (option === 'keep-alive') options.keepAlive = true;
       else if (option === 'upgrade') options.upgrade = true;
       else options.named.push(name);
+      if (options.named.length > namedMax) {
+        return refuse('connection_option_invalid', `Connection names more than ${namedMax} fields`);
+      }
     }
   }
   return options;
@@ -58,6 +61,9 @@ const noOptions: ConnectionOptions = Object.freeze({
 });
 const onlyKeepAlive: ConnectionOptions = Object.freeze({ ...noOptions, keepAlive: true });
 const onlyClose: ConnectionOptions = Object.freeze({ ...noOptions, close: true });
+
+// Each is looked for among all fields when the head is forwarded; honest senders name one or two.
+const namedMax = 32;
 
 // RFC 9110 §7.6.1: a field meant for every recipient must not be named. Obeying would let a client
 // take away what the next hop frames, routes or authorises by.

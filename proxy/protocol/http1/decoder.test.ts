@@ -169,6 +169,17 @@ describe('limits, each met and each passed by one byte', () => {
     expect(pushes).toBe(64);
   });
 
+  test('a Connection of thousands of names, or of one with a gulf in it, costs nobody time', () => {
+    const names = (count: number): string =>
+      Array.from({ length: count }, (_, index) => `a${index}`).join(',');
+    const code = 'connection_option_invalid';
+    expect(lastRequestEvent(withConnection(names(32)), {})).toMatchObject({ kind: 'end' });
+    expect(lastRequestEvent(withConnection(names(33)), {})).toMatchObject({ code });
+    expect(lastRequestEvent(withConnection(names(9000)), {})).toMatchObject({ code });
+    const gulf = `x${' '.repeat(60_000)}y`;
+    expect(lastRequestEvent(withConnection(gulf), {})).toMatchObject({ code });
+  });
+
   test('a body of hostile length holds nothing', () => {
     const decoder = new RequestDecoder();
     decoder.push(bytes(chunked('1FFFFFFFFFFFFF\r\nx')));
@@ -239,6 +250,10 @@ describe('ResponseDecoder', () => {
     expect(decoder.next()).toMatchObject({ code: 'buffer_overflow', status: 502 });
   });
 });
+
+function withConnection(value: string): string {
+  return `GET / HTTP/1.1\r\nHost: a\r\nConnection: ${value}\r\n\r\n`;
+}
 
 function chunked(body: string): string {
   return `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${body}`;

@@ -13,6 +13,7 @@ import { droppedNames, editedLines, writeHead } from './head-writer.ts';
 import { hopByHopMask } from './header-block.ts';
 import { knownField } from './known-field.ts';
 import type { Framing } from './message-framing.ts';
+import { trimBlanks } from './octets.ts';
 import type { RequestHead } from './request-head.ts';
 import type { ResponseHead } from './response-head.ts';
 
@@ -96,7 +97,7 @@ function forwardedTarget(head: RequestHead): string {
 function acceptsTrailers(head: RequestHead): boolean {
   if (!head.headers.hasKnown(knownField.te)) return false;
   const members = head.headers.get('te')?.toLowerCase().split(',') ?? [];
-  return members.some((member) => member.trim() === 'trailers');
+  return members.some((member) => trimBlanks(member) === 'trailers');
 }
 
 function checkReframing(received: Framing, framing: Framing): void {

@@ -4,7 +4,7 @@ import type { Buffer } from 'node:buffer';
 import { fieldStride, type ScannedFields } from './header-block.ts';
 import { type Http1ErrorEvent, refuse } from './http1-event.ts';
 import { knownFieldAt } from './known-field.ts';
-import { formatOctet, isFieldOctet, isTokenOctet, octet } from './octets.ts';
+import { formatOctet, isBlank, isFieldOctet, isTokenOctet, octet } from './octets.ts';
 
 /** `more`: every byte was looked at and none was wrong. */
 export type ScanResult = 'more' | 'done' | Http1ErrorEvent;
@@ -72,7 +72,7 @@ export class FieldScanner {
     while (at < stop) {
       if (now === state.lineStart) {
         const byte = bytes[base + at];
-        if (byte === octet.space || byte === octet.tab) return this.#refuseLeadingSpace(at);
+        if (isBlank(byte)) return this.#refuseLeadingSpace(at);
         this.#nameStart = at;
         now = state.name;
         if (byte === octet.cr) {
@@ -153,10 +153,6 @@ export class FieldScanner {
       ? refuse('header_folded', `a field line begins with white space at offset ${at}`)
       : refuse('header_name_whitespace', `white space before the first field at offset ${at}`);
   }
-}
-
-function isBlank(byte: number | undefined): boolean {
-  return byte === octet.space || byte === octet.tab;
 }
 
 function refuseName(byte: number | undefined, at: number, isEmpty: boolean): Http1ErrorEvent {

@@ -55,6 +55,22 @@ export function isEvery(table: Uint8Array, text: string): boolean {
   return true;
 }
 
+/**
+ * The text without the SP and HTAB around it (`OWS`, RFC 9110 §5.6.3). Not `trim()`, which takes 0xA0
+ * for white space too, and no pattern, which would look at long inner runs again and again.
+ */
+export function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1;
+  return text.slice(start, end);
+}
+
+export function isBlank(code: number | undefined): boolean {
+  return code === octet.space || code === octet.tab;
+}
+
 /** A byte as a log line shows it. */
 export function formatOctet(value: number | undefined): string {
   return `0x${(value ?? 0).toString(16).padStart(2, '0')}`;

@@ -46,7 +46,7 @@ test('valid requests come back as they were sent, wherever the chunks are cut', 
       expect(error).toBeUndefined();
       expect(messages).toMatchObject(sent.map(expectation));
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -71,7 +71,7 @@ test('a forwarded request says the same as the received one', () => {
       expect(messages).toMatchObject([{ body: expected.body, complete: true }]);
       expect(messages[0]?.head['headers']).toEqual(expect.arrayContaining([...sent.fields]));
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -89,7 +89,7 @@ test('edits fit the buffer that was made for them', () => {
       const written = transcript.messages[0]?.head['headers'];
       expect(written).toEqual(expect.arrayContaining([...set, ...add]));
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 
@@ -114,7 +114,7 @@ test.for([
         expect(run(split(text, cuts))).toEqual(whole);
       },
     ),
-    { numRuns: 1500 },
+    { numRuns: 500 },
   );
 });
 

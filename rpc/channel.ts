@@ -107,9 +107,10 @@ function isServiceError(error: unknown): error is ServiceError {
 export const tlsServerName = 'ca.signet.internal';
 
 const commonOptions: ClientOptions = {
-  // Reconnecting is quick and jittered by grpc-js; the ceiling keeps an outage from costing more after it.
+  // Reconnecting is jittered by grpc-js. Calls fail at once between its tries, so a longer ceiling would
+  // only make an outage last longer than it did.
   'grpc.initial_reconnect_backoff_ms': 100,
-  'grpc.max_reconnect_backoff_ms': 2000,
+  'grpc.max_reconnect_backoff_ms': 1000,
   'grpc.keepalive_time_ms': 30_000,
   'grpc.keepalive_timeout_ms': 10_000,
   'grpc.max_receive_message_length': 64 * 1024 * 1024,

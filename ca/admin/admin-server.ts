@@ -33,6 +33,8 @@ export async function startAdminServer(
   }
   return {
     async close() {
+      // fastify closes only a server that it told to listen itself.
+      app.server.close();
       app.server.closeAllConnections();
       await app.close();
     },

@@ -9,7 +9,7 @@ export interface Child {
   readonly pid: number;
   /** Undefined while it runs; then how it ended. */
   ended(): string | undefined;
-  /** Ends it with `signal` and waits. */
+  /** Ends it with `signal` and waits; one that has not ended by then is killed. */
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   readonly process: ChildProcess;
 }
@@ -58,7 +58,12 @@ export function startChild(options: ChildOptions): Child {
     ended: () => ended,
     async stop(signal) {
       if (ended === undefined) child.kill(signal);
+      const forced = setTimeout(() => child.kill('SIGKILL'), stopMsMax);
       await exit;
+      clearTimeout(forced);
     },
   };
 }
+
+// Longer than a drain of the demo's small traffic takes.
+const stopMsMax = 20_000;

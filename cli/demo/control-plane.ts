@@ -29,7 +29,7 @@ export const shortLifetimes = {
   root: '1h',
   issuing: '60s',
   x509Svid: '10s',
-  nodeSvid: '10s',
+  nodeSvid: '15s',
   backdate: '5s',
 } as const;
 

@@ -94,9 +94,7 @@ export class ServerConnection implements ConnectionListener {
     this.#handler = undefined;
     // What is left of an unread request could not be told from the next one without reading it all.
     if (!keepsAlive || !this.#isRequestEnded || this.#isDraining) {
-      this.#isOver = true;
-      this.#connection.endAndDiscard();
-      this.#listener.onConnectionClosed(this);
+      this.#finish();
       return;
     }
     this.#connection.expireIn(this.#timeouts.idleMs);
@@ -124,7 +122,7 @@ export class ServerConnection implements ConnectionListener {
   /** Lets the request under way end and takes no other. */
   drain(): void {
     this.#isDraining = true;
-    if (this.#handler === undefined && this.#decoder.isIdle) this.#connection.end();
+    if (this.#handler === undefined && this.#decoder.isIdle) this.#finish();
   }
 
   onData(bytes: Buffer): void {
@@ -143,14 +141,14 @@ export class ServerConnection implements ConnectionListener {
    */
   onEnd(): void {
     if (this.#handler !== undefined) this.#abortRequest('the client closed the connection');
-    else if (this.#decoder.isIdle) this.#connection.end();
+    else if (this.#decoder.isIdle) this.#finish();
     else this.#connection.destroy('the client closed in the middle of a head');
   }
 
   onDeadline(): void {
     const handler = this.#handler;
     if (handler === undefined) {
-      if (this.#decoder.isIdle) this.#connection.end();
+      if (this.#decoder.isIdle) this.#finish();
       else this.#listener.onSlowHead(this);
     } else if (this.#isRequestEnded) {
       this.#abortRequest('the client does not read the response');
@@ -164,6 +162,13 @@ export class ServerConnection implements ConnectionListener {
     const handler = this.#handler;
     this.#handler = undefined;
     handler?.onClientAbort();
+    this.#listener.onConnectionClosed(this);
+  }
+
+  /** Nothing more is owed to the client: what was written goes out, what still comes is dropped. */
+  #finish(): void {
+    this.#isOver = true;
+    this.#connection.endAndDiscard();
     this.#listener.onConnectionClosed(this);
   }
 

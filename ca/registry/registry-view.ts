@@ -188,17 +188,18 @@ class StoreRegistryView implements RegistryView {
   }
 
   #concerns(nodeId: SpiffeId, touched: readonly Touched[]): boolean {
+    if (touched.some((touch) => touch.kind === 'node' && touch.id === nodeId)) return true;
     const node = this.#nodes.get(nodeId);
-    const parents = node === undefined ? undefined : this.#index.parentsOf(node);
-    return touched.some((touch) => {
-      if (touch.kind === 'node') return touch.id === nodeId;
-      if (node === undefined) return false;
-      return touch.entries.some((entry) =>
+    if (node === undefined) return false;
+    const held = new Set(node.selectors);
+    const parents = this.#index.parentsOf(node);
+    return touched
+      .flatMap((touch) => (touch.kind === 'entries' ? touch.entries : []))
+      .some((entry) =>
         this.#index.isAlias(entry)
-          ? areSelectorsSubset(entry.selectors, new Set(node.selectors))
-          : parents?.has(entry.parentId),
+          ? areSelectorsSubset(entry.selectors, held)
+          : parents.has(entry.parentId),
       );
-    });
   }
 }
 

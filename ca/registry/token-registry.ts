@@ -15,7 +15,7 @@ export function tokenRegistry(deps: RegistryDeps): TokenRegistry {
   const read = async (id: string) =>
     isJoinTokenId(id) ? store.get(storeKeys.token(id)) : undefined;
   return {
-    createToken: ({ ttlMs, aliasId }) => {
+    async createToken({ ttlMs, aliasId }) {
       checkTtl(ttlMs);
       if (aliasId !== undefined) checkAlias(deps, aliasId);
       return untilSettled(async () => {

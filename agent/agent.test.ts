@@ -2,11 +2,13 @@ import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { eventually } from '../test/fakes/eventually.ts';
 import {
   describeError,
   exitCodeOf,
-  silentLogger,
+  type LogFields,
+  type Logger,
   systemClock,
   systemRandom,
 } from '../core/index.ts';
@@ -24,6 +26,17 @@ const nobody = { ...web, selectors: ['unix:uid:4294967294'] };
 let directory: string;
 let socket: string;
 let ca: FakeCa;
+const logged: string[] = [];
+const record = (message: string, fields?: LogFields): void => {
+  logged.push(message, JSON.stringify(fields ?? {}));
+};
+const recordingLogger: Logger = {
+  debug: record,
+  info: record,
+  warn: record,
+  error: record,
+  with: () => recordingLogger,
+};
 const closers: (() => Promise<void> | void)[] = [];
 
 beforeEach(async () => {
@@ -60,7 +73,7 @@ join: { token: ${options.token ?? 'token'} }
   const agent = await startAgent(config, {
     clock: systemClock,
     random: systemRandom,
-    log: silentLogger,
+    log: recordingLogger,
     environment: {},
     ...(options.stopped === undefined ? {} : { stopped: options.stopped }),
   });
@@ -91,7 +104,7 @@ test('a process is known by its user and gets its certificate and roots by SDS',
   expect(statSync(socket).mode & 0o777).toBe(0o777);
   const certificates = subscribe(['default']);
   const roots = subscribe(['ALL']);
-  await vi.waitFor(() => expect([certificates.last, roots.last]).not.toContain(undefined));
+  await eventually(() => expect([certificates.last, roots.last]).not.toContain(undefined));
 
   const { chain, key } = certificateOf(secretsOf(certificates.last).get('default'));
   const leaf = new X509Certificate(chain);
@@ -107,21 +120,47 @@ test('a process without an entry sees nothing, until it has one, and loses it ag
   const client = subscribe(['ROOTCA', 'default', 'ALL']);
   const api = workload();
   const refused = api.bundles();
-  await vi.waitFor(() => expect(refused.ended?.code).toBe(7));
+  await eventually(() => expect(refused.ended?.code).toBe(7));
   ca.setEntries([{ ...nobody, id: 'e2' }]);
-  await vi.waitFor(() => expect(ca.syncRequests.at(-1)?.appliedRevision).toBe(ca.revision));
+  await eventually(() => expect(ca.syncRequests.at(-1)?.appliedRevision).toBe(ca.revision));
   expect(client.responses).toEqual([]);
 
   ca.setEntries([web]);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect([...secretsOf(client.last).keys()]).toEqual(['ROOTCA', 'default', 'ALL']),
   );
   const granted = api.svids();
-  await vi.waitFor(() => expect(granted.messages.length).toBe(1));
+  await eventually(() => expect(granted.messages.length).toBe(1));
   ca.setEntries([]);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(granted.ended).toMatchObject({ code: 7, details: 'no identity issued' }),
   );
+});
+
+test('no key and no token is ever logged or part of a version', async () => {
+  ca.tokens.set('a-secret-token', undefined);
+  ca.setEntries([web, { ...nobody, id: 'e2' }, { ...web, id: 'e3', spiffeId: 'bad' }]);
+  logged.length = 0;
+  await start({ token: 'a-secret-token' });
+  const client = subscribe(['default', 'ALL']);
+  await eventually(() => expect(secretsOf(client.last).size).toBe(2));
+  client.reject(['default', 'ALL'], 'no');
+  await eventually(() => expect(logged.join()).toContain('rejected'));
+  const text = logged.join('\n');
+  expect(text).toContain('svid issued');
+  expect(text).not.toContain('a-secret-token');
+  const { key } = certificateOf(secretsOf(client.last).get('default'));
+  const scalar = createPrivateKey(key).export({ format: 'jwk' }).d ?? '';
+  const scalarBytes = Buffer.from(scalar, 'base64url');
+  const forms = [
+    scalar,
+    scalarBytes.toString('base64'),
+    scalarBytes.toString('hex'),
+    'PRIVATE KEY',
+  ];
+  for (const form of [...forms, ...key.split('\n').filter((line) => line.length > 16)]) {
+    expect(text).not.toContain(form);
+  }
 });
 
 test('the Workload API gives every identity, the default first, and each later state whole', async () => {
@@ -133,7 +172,7 @@ test('the Workload API gives every identity, the default first, and each later s
   ]);
   await start();
   const stream = workload().svids();
-  await vi.waitFor(() => expect(stream.messages.length).toBe(1));
+  await eventually(() => expect(stream.messages.length).toBe(1));
   const [first] = stream.messages;
   expect(first?.svids.map(({ spiffeId, hint }) => [spiffeId, hint])).toEqual([
     ['spiffe://mesh.test/first', ''],
@@ -152,10 +191,10 @@ test('the Workload API gives every identity, the default first, and each later s
   expect(splitCertificates(new Uint8Array(svid?.bundle ?? []))).toEqual([root]);
 
   const bundles = workload().bundles();
-  await vi.waitFor(() => expect(bundles.messages.length).toBe(1));
+  await eventually(() => expect(bundles.messages.length).toBe(1));
   expect(Object.keys(bundles.messages[0]?.bundles ?? {})).toEqual(['spiffe://mesh.test']);
   await ca.addRoot();
-  await vi.waitFor(() => expect(bundles.messages.length).toBe(2));
+  await eventually(() => expect(bundles.messages.length).toBe(2));
   const both = bundles.messages[1]?.bundles['spiffe://mesh.test'];
   expect(splitCertificates(new Uint8Array(both ?? [])).length).toBe(2);
 });
@@ -167,7 +206,7 @@ test.for([
   ca.setEntries([web]);
   await start();
   const stream = workload().svids({ ...header });
-  await vi.waitFor(() => expect(stream.ended?.code).toBe(3));
+  await eventually(() => expect(stream.ended?.code).toBe(3));
 });
 
 test('the JWT profile is not served, and says so', async () => {
@@ -184,16 +223,13 @@ test('certificates rotate at half life, over new keys, on an open stream', async
   const client = subscribe(['default']);
   const serials = new Set<string>();
   const keys = new Set<string>();
-  await vi.waitFor(
-    () => {
-      if (client.last === undefined) throw new Error('nothing yet');
-      serials.add(serialOf(client));
-      const { key } = certificateOf(secretsOf(client.last).get('default'));
-      keys.add(createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString());
-      expect(serials.size).toBeGreaterThanOrEqual(3);
-    },
-    { timeout: 4000 },
-  );
+  await eventually(() => {
+    if (client.last === undefined) throw new Error('nothing yet');
+    serials.add(serialOf(client));
+    const { key } = certificateOf(secretsOf(client.last).get('default'));
+    keys.add(createPublicKey(key).export({ type: 'spki', format: 'pem' }));
+    expect(serials.size).toBeGreaterThanOrEqual(3);
+  });
   expect(keys.size).toBe(serials.size);
 });
 
@@ -202,47 +238,47 @@ test('a root rotation reaches clients first, is counted as they acknowledge, and
   await start();
   const certificate = subscribe(['default']);
   const roots = subscribe(['ALL']);
-  await vi.waitFor(() => expect([certificate.last, roots.last]).not.toContain(undefined));
+  await eventually(() => expect([certificate.last, roots.last]).not.toContain(undefined));
   const oldSerial = serialOf(certificate);
   const first = ca.active;
   const second = await ca.addRoot();
-  await vi.waitFor(() => expect(roots.responses.length).toBe(2));
-  await vi.waitFor(() =>
+  await eventually(() => expect(roots.responses.length).toBe(2));
+  await eventually(() =>
     expect(ca.trust(second.keyId)).toMatchObject({ subscribers: 1, acknowledged: 0 }),
   );
   expect(serialOf(certificate)).toBe(oldSerial);
   roots.acknowledge(['ALL']);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(ca.trust(second.keyId)).toMatchObject({ subscribers: 1, acknowledged: 1 }),
   );
 
   const renewals = ca.calls.renew;
   await ca.activate(second);
-  await vi.waitFor(() => expect(serialOf(certificate)).not.toBe(oldSerial));
-  await vi.waitFor(() => expect(ca.calls.renew).toBeGreaterThan(renewals));
+  await eventually(() => expect(serialOf(certificate)).not.toBe(oldSerial));
+  await eventually(() => expect(ca.calls.renew).toBeGreaterThan(renewals));
   if (first !== undefined) ca.retire(first);
-  await vi.waitFor(() => {
+  await eventually(() => {
     expect(rootsOf(secretsOf(roots.last).get('ALL')).get('mesh.test')?.length).toBe(1);
   });
   // The agent goes on with the CA under the new root alone.
   ca.setEntries([web, { ...web, id: 'e2', spiffeId: 'spiffe://mesh.test/two' }]);
   const two = subscribe(['spiffe://mesh.test/two']);
-  await vi.waitFor(() => expect(two.last).toBeDefined());
+  await eventually(() => expect(two.last).toBeDefined());
 });
 
 test('what was issued is served while the CA is away, and all goes on when it is back', async () => {
   ca.setEntries([web]);
   await start();
   const before = subscribe(['default', 'ROOTCA']);
-  await vi.waitFor(() => expect(before.last).toBeDefined());
+  await eventually(() => expect(before.last).toBeDefined());
   await ca.stop();
   const during = subscribe(['default', 'ROOTCA']);
-  await vi.waitFor(() => expect(secretsOf(during.last).size).toBe(2));
+  await eventually(() => expect(secretsOf(during.last).size).toBe(2));
   expect(serialOf(during)).toBe(serialOf(before));
 
   await ca.start();
   ca.setEntries([{ ...web, revision: 2n }]);
-  await vi.waitFor(() => expect(before.responses.length).toBe(2), { timeout: 5000 });
+  await eventually(() => expect(before.responses.length).toBe(2));
 });
 
 test('an expired certificate is withdrawn: a new client gets none', async () => {
@@ -250,29 +286,29 @@ test('an expired certificate is withdrawn: a new client gets none', async () => 
   ca.setEntries([web]);
   await start();
   const early = subscribe(['default']);
-  await vi.waitFor(() => expect(early.last).toBeDefined());
+  await eventually(() => expect(early.last).toBeDefined());
   ca.failing.set('sign', new FakeCaRefusal('unavailable', 'away', 'not now'));
   const stream = workload().svids();
-  await vi.waitFor(() => expect(stream.messages.length).toBeGreaterThan(0));
+  await eventually(() => expect(stream.messages.length).toBeGreaterThan(0));
   const notAfter = (): number =>
     new Date(
       new X509Certificate(certificateOf(secretsOf(early.last).get('default')).chain).validTo,
     ).getTime();
-  await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(notAfter() + 50), { timeout: 3000 });
+  await eventually(() => expect(Date.now()).toBeGreaterThan(notAfter() + 50));
   const late = subscribe(['default', 'ROOTCA']);
-  await vi.waitFor(() => expect([...secretsOf(late.last).keys()]).toEqual(['ROOTCA']));
+  await eventually(() => expect([...secretsOf(late.last).keys()]).toEqual(['ROOTCA']));
   ca.failing.clear();
-  await vi.waitFor(() => expect(secretsOf(late.last).size).toBe(2), { timeout: 6000 });
+  await eventually(() => expect(secretsOf(late.last).size).toBe(2));
 });
 
 test('a node SVID of a second or so is renewed in time, and the stream moves with it', async () => {
   ca.nodeTtlMs = 1500;
   ca.setEntries([web]);
   await start();
-  await vi.waitFor(() => expect(ca.calls.renew).toBeGreaterThanOrEqual(1), { timeout: 4000 });
+  await eventually(() => expect(ca.calls.renew).toBeGreaterThanOrEqual(1));
   ca.setEntries([web, { ...web, id: 'e2', spiffeId: 'spiffe://mesh.test/two' }]);
   const client = subscribe(['spiffe://mesh.test/two']);
-  await vi.waitFor(() => expect(client.last).toBeDefined());
+  await eventually(() => expect(client.last).toBeDefined());
   expect(ca.calls.attest).toBe(1);
 });
 
@@ -280,7 +316,7 @@ test('an agent whose node SVID has expired joins again with the key of its first
   ca.nodeTtlMs = 500;
   ca.failing.set('renew', new FakeCaRefusal('unavailable', 'away', 'not now'));
   await start();
-  await vi.waitFor(() => expect(ca.calls.attest).toBe(2), { timeout: 4000 });
+  await eventually(() => expect(ca.calls.attest).toBe(2));
 });
 
 test('a node that is refused for good ends with one error', async () => {
@@ -316,7 +352,7 @@ test.for([
 test('a lost answer costs nothing: the same key is sent again', async () => {
   ca.failing.set('attest', new FakeCaRefusal('unavailable', 'away', 'not now'));
   const starting = start();
-  await vi.waitFor(() => expect(ca.calls.attest).toBeGreaterThanOrEqual(2));
+  await eventually(() => expect(ca.calls.attest).toBeGreaterThanOrEqual(2));
   ca.failing.clear();
   await starting;
   // A second node cannot use the token of the first.
@@ -328,11 +364,11 @@ test('an agent waits for a CA that is away, and may be stopped meanwhile', async
   await ca.stop();
   const stopped = new AbortController();
   const starting = start({ stopped: stopped.signal });
-  await vi.waitFor(() => expect(existsSync(socket)).toBe(true));
+  await eventually(() => expect(existsSync(socket)).toBe(true));
   const client = subscribe(['default']);
   const api = workload().svids();
   // Early clients of the Workload API are told to come back; SDS clients wait.
-  await vi.waitFor(() => expect(api.ended?.code).toBe(14));
+  await eventually(() => expect(api.ended?.code).toBe(14));
   expect(client.ended).toBeUndefined();
   stopped.abort();
   await expect(starting).rejects.toMatchObject({ code: 'start_aborted' });
@@ -353,7 +389,7 @@ test('one bad entry harms no other', async () => {
   ]);
   await start();
   const client = subscribe([]);
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect([...secretsOf(client.last).keys()]).toEqual([
       'spiffe://mesh.test/web',
       'spiffe://mesh.test',

@@ -7,7 +7,7 @@
 
 import { hash } from 'node:crypto';
 import { connect, type TLSSocket } from 'node:tls';
-import { type Clock, readText } from '../core/index.ts';
+import { type Clock, equalBytes, readText } from '../core/index.ts';
 import {
   type Certificate,
   parseCertificate,
@@ -70,7 +70,7 @@ export function pickPinnedRoot(p: {
   if (rootDer === undefined || leafDer === undefined) {
     return refuse(
       `its chain has no root with SHA-256 ${p.sha256}`,
-      'compare ca.rootSha256 with what the CA shows; after a root rotation it is a new one',
+      'compare ca.rootSha256 with what signet token create prints; a root rotation changes it',
     );
   }
   let parsed: readonly Certificate[];
@@ -80,6 +80,12 @@ export function pickPinnedRoot(p: {
     root = parseCertificate(rootDer);
   } catch (error) {
     return refuse('its chain cannot be read', 'check that the address is the CA', error);
+  }
+  if (!equalBytes(root.issuer, root.subject)) {
+    return refuse(
+      'the pinned certificate is not a root',
+      'pin the hash that signet token create prints',
+    );
   }
   const verdict = verifyPath({
     chain: parsed,

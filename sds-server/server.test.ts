@@ -3,7 +3,8 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect as netConnect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { eventually } from '../test/fakes/eventually.ts';
 import { CodedError, silentLogger, systemRandom, WatchSource } from '../core/index.ts';
 import { createRpcServer, type RpcServer } from '../rpc/index.ts';
 import { bundleSetOf } from '../spiffe/index.ts';
@@ -90,10 +91,10 @@ function connect(): SdsClient {
 test('one stream serves a certificate and roots, and sends both again when one changes', async () => {
   const client = connect();
   client.ask(['default', 'ALL']);
-  await vi.waitFor(() => expect(client.responses.length).toBe(1));
+  await eventually(() => expect(client.responses.length).toBe(1));
   client.acknowledge(['default', 'ALL']);
   secrets.set(grown);
-  await vi.waitFor(() => expect(client.responses.length).toBe(2));
+  await eventually(() => expect(client.responses.length).toBe(2));
   expect([...secretsOf(client.last).keys()]).toEqual(['default', 'ALL']);
   expect(client.responses[0]?.nonce).not.toBe(client.last?.nonce);
   expect(client.responses[0]?.versionInfo).not.toBe(client.last?.versionInfo);
@@ -103,32 +104,32 @@ test('the observer learns who trusts which root by their acknowledgements alone'
   const client = connect();
   client.ask(['ROOTCA']);
   const standing = (): StreamTrust | undefined => [...trust.values()][0];
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(standing()).toEqual({ subscribed: true, acknowledgedRootKeyIds: [] }),
   );
-  await vi.waitFor(() => expect(client.responses.length).toBe(1));
+  await eventually(() => expect(client.responses.length).toBe(1));
   client.acknowledge(['ROOTCA']);
-  await vi.waitFor(() => expect(standing()?.acknowledgedRootKeyIds.length).toBe(1));
+  await eventually(() => expect(standing()?.acknowledgedRootKeyIds.length).toBe(1));
   secrets.set(grown);
-  await vi.waitFor(() => expect(client.responses.length).toBe(2));
+  await eventually(() => expect(client.responses.length).toBe(2));
   client.reject(['ROOTCA'], 'no');
   client.ask(['ROOTCA']);
-  await vi.waitFor(() => expect(client.responses.length).toBe(3));
+  await eventually(() => expect(client.responses.length).toBe(3));
   expect(standing()?.acknowledgedRootKeyIds.length).toBe(1);
   client.acknowledge(['ROOTCA']);
-  await vi.waitFor(() => expect(standing()?.acknowledgedRootKeyIds.length).toBe(2));
+  await eventually(() => expect(standing()?.acknowledgedRootKeyIds.length).toBe(2));
   client.close();
-  await vi.waitFor(() => expect(trust.size).toBe(0));
+  await eventually(() => expect(trust.size).toBe(0));
 });
 
 test('a stream that asks for certificates only is no subscriber of roots', async () => {
   const client = connect();
   client.ask(['default']);
-  await vi.waitFor(() => expect(client.responses.length).toBe(1));
+  await eventually(() => expect(client.responses.length).toBe(1));
   client.acknowledge(['default']);
   const roots = connect();
   roots.ask(['ALL']);
-  await vi.waitFor(() => expect(trust.size).toBe(1));
+  await eventually(() => expect(trust.size).toBe(1));
 });
 
 test('a wrong type ends that stream with InvalidArgument and no other', async () => {
@@ -136,25 +137,25 @@ test('a wrong type ends that stream with InvalidArgument and no other', async ()
   const right = connect();
   wrong.ask(['default'], { typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster' });
   right.ask(['default']);
-  await vi.waitFor(() => expect(wrong.ended?.code).toBe(3));
-  await vi.waitFor(() => expect(right.responses.length).toBe(1));
+  await eventually(() => expect(wrong.ended?.code).toBe(3));
+  await eventually(() => expect(right.responses.length).toBe(1));
   expect(right.ended).toBeUndefined();
 });
 
 test('too many names end the stream; odd names only wait', async () => {
   const many = connect();
   many.ask(Array.from({ length: 1001 }, (_, index) => `n${index}`));
-  await vi.waitFor(() => expect(many.ended?.code).toBe(3));
+  await eventually(() => expect(many.ended?.code).toBe(3));
   const odd = connect();
   odd.ask(['file-root:system', 'spiffe://mesh.test/another', 'default']);
-  await vi.waitFor(() => expect([...secretsOf(odd.last).keys()]).toEqual(['default']));
+  await eventually(() => expect([...secretsOf(odd.last).keys()]).toEqual(['default']));
 });
 
 test('a caller that cannot be known is told why', async () => {
   known = false;
   const client = connect();
   client.ask(['default']);
-  await vi.waitFor(() => expect(client.ended).toMatchObject({ code: 7, details: 'who are you' }));
+  await eventually(() => expect(client.ended).toMatchObject({ code: 7, details: 'who are you' }));
 });
 
 test('a client that does not read is owed one response, not a queue, and is dropped in the end', async () => {
@@ -169,7 +170,7 @@ test('a client that does not read is owed one response, not a queue, and is drop
     te: 'trailers',
   });
   stream.write(frame({ typeUrl: '', resourceNames: ['default', 'ALL'] }));
-  await vi.waitFor(() => expect(trust.size).toBe(1));
+  await eventually(() => expect(trust.size).toBe(1));
   for (let round = 0; round < 100; round += 1) {
     secrets.set({ ...full, bundles: bigBundles(round) });
     await new Promise((resolve) => setImmediate(resolve));

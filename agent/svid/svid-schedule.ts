@@ -60,11 +60,7 @@ export function nextWakeMs(slots: SvidSlots, activeRootKeyId: string, now: Now):
   let soonest = Number.POSITIVE_INFINITY;
   for (const slot of slots.values()) {
     if (slot.held !== undefined) soonest = Math.min(soonest, slot.held.notAfterMs - now.wallMs);
-    if (needsIssuing(slot, activeRootKeyId, now)) {
-      soonest = Math.min(soonest, (slot.retry?.atMs ?? now.monotonicMs) - now.monotonicMs);
-    } else if (slot.held !== undefined) {
-      soonest = Math.min(soonest, slot.held.renewAtMs - now.wallMs);
-    }
+    soonest = Math.min(soonest, dueInMs(slot, activeRootKeyId, now));
   }
   return Math.max(0, soonest);
 }
@@ -96,6 +92,14 @@ function needsIssuing({ entry, held }: SvidSlot, activeRootKeyId: string, now: N
   if (held === undefined || held.entryRevision !== entry.revision) return true;
   if (activeRootKeyId !== '' && held.rootKeyId !== activeRootKeyId) return true;
   return now.wallMs >= held.renewAtMs;
+}
+
+function dueInMs(slot: SvidSlot, activeRootKeyId: string, now: Now): number {
+  const neededInMs = needsIssuing(slot, activeRootKeyId, now)
+    ? 0
+    : (slot.held?.renewAtMs ?? 0) - now.wallMs;
+  const retryInMs = slot.retry === undefined ? 0 : slot.retry.atMs - now.monotonicMs;
+  return Math.max(neededInMs, retryInMs);
 }
 
 function isExpired({ held }: SvidSlot, now: Now): boolean {

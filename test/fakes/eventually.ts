@@ -1,0 +1,7 @@
+/** Waits for a condition: often enough to be quick, long enough for a machine that is busy. */
+
+import { vi } from 'vitest';
+
+export function eventually<T>(check: () => T | Promise<T>): Promise<T> {
+  return vi.waitFor(check, { timeout: 8000, interval: 10 });
+}

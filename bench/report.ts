@@ -18,6 +18,7 @@ export interface BenchResult {
   readonly machine: Machine;
   readonly seconds: number;
   readonly rounds: number;
+  readonly loadAverageAtEnd: readonly number[];
   /** What a reader must know beside the figures: how they were made, and what was left out. */
   readonly notes: readonly string[];
   readonly rows: readonly Row[];
@@ -49,6 +50,7 @@ export function printResult(
   print('');
   print(formatTable(columns, result.rows));
   print('');
+  print(`load average ${result.loadAverageAtEnd.join(' ')} at the end`);
   for (const note of result.notes) print(`* ${note}`);
   if (json) print(JSON.stringify(result));
 }

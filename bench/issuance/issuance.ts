@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Scope } from '../../core/index.ts';
-import { describeMachine } from '../machine.ts';
+import { describeMachine, loadAverage } from '../machine.ts';
 import { type Candidate, measureInRounds } from '../measurement.ts';
 import { choosePlacement, placeSelf } from '../placement.ts';
 import { type BenchOptions, formatRound, type Print, printResult, printStart } from '../report.ts';
@@ -49,7 +49,16 @@ export async function benchIssuance(options: BenchOptions, print: Print): Promis
       progress: (round, samples) => print(formatRound(round, options, samples, columns[0])),
     });
     const { seconds, rounds } = options;
-    const result = { benchmark: 'issuance', startedAt, machine, seconds, rounds, notes, rows };
+    const result = {
+      benchmark: 'issuance',
+      startedAt,
+      machine,
+      seconds,
+      rounds,
+      loadAverageAtEnd: loadAverage(),
+      notes,
+      rows,
+    };
     printResult(print, result, columns, options.json);
   } finally {
     await scope.close();

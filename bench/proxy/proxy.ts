@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { Scope } from '../../core/index.ts';
 import { startProgram } from '../child-program.ts';
 import { freePorts } from '../free-ports.ts';
-import { describeMachine } from '../machine.ts';
+import { describeMachine, loadAverage } from '../machine.ts';
 import { type Candidate, measureInRounds } from '../measurement.ts';
 import { choosePlacement, placeSelf, type Placement } from '../placement.ts';
 import { type BenchOptions, formatRound, type Print, printResult, printStart } from '../report.ts';
@@ -53,7 +53,16 @@ export async function benchProxy(options: ProxyBenchOptions, print: Print): Prom
       ...options,
       progress: (round, samples) => print(formatRound(round, options, samples, columns[0])),
     });
-    const result = { benchmark: 'proxy', startedAt, machine, seconds, rounds, notes, rows };
+    const result = {
+      benchmark: 'proxy',
+      startedAt,
+      machine,
+      seconds,
+      rounds,
+      loadAverageAtEnd: loadAverage(),
+      notes,
+      rows,
+    };
     await scope.close();
     if (options.profile !== undefined) printProfile(print, options.profile);
     printResult(print, result, columns, options.json);

@@ -8,6 +8,7 @@ export type BundleErrorCode =
   | 'bundle_size'
   | 'bundle_certificate'
   | 'bundle_key'
+  | 'bundle_key_id'
   | 'bundle_key_id_duplicate'
   | 'bundle_sequence'
   | 'bundle_refresh_hint';

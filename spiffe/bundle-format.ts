@@ -15,8 +15,9 @@ export function formatBundle(bundle: Bundle): string {
     throw new BundleError('bundle_sequence', `sequence ${sequence} does not fit in 64 bits`);
   }
   const keyIds = new Set(jwtAuthorities.map(({ keyId }) => keyId));
-  if (keyIds.size < jwtAuthorities.length || keyIds.has('')) {
-    throw new BundleError('bundle_key_id_duplicate', 'JWT authorities need distinct key IDs');
+  if (keyIds.has('')) throw new BundleError('bundle_key_id', 'a JWT authority has no key ID');
+  if (keyIds.size < jwtAuthorities.length) {
+    throw new BundleError('bundle_key_id_duplicate', 'two JWT authorities have one key ID');
   }
   const keys = [...x509Authorities.map(x509Entry), ...jwtAuthorities.map(jwtEntry)];
   // By hand, because JSON.stringify has no way to write a 64-bit number without losing digits.
@@ -41,6 +42,10 @@ function x509Entry(authority: Certificate): object {
 
 // J-5: `kid` always.
 function jwtEntry({ keyId, publicKey }: JwtAuthority): object {
+  // A private key has the same type to the compiler, and its JWK would publish the secret.
+  if (publicKey.type !== 'public') {
+    throw new BundleError('bundle_key', `JWT authority ${JSON.stringify(keyId)} is no public key`);
+  }
   return { use: 'jwt-svid', kid: keyId, ...publicKey.export({ format: 'jwk' }) };
 }
 

@@ -41,9 +41,8 @@ export class SpiffeIdError extends CodedError<SpiffeIdErrorCode> {
  * pathOf(id); // '/billing/api'
  */
 export function parseSpiffeId(text: string): SpiffeId {
-  const fault = faultIn(text);
-  if (fault !== undefined) throw new SpiffeIdError(fault, `${quoted(text)}: ${reasons[fault]}`);
-  return branded(text);
+  if (isSpiffeId(text)) return text;
+  throw refusal(text, faultIn(text) ?? 'spiffe_id_empty');
 }
 
 export function isSpiffeId(text: string): text is SpiffeId {
@@ -52,10 +51,7 @@ export function isSpiffeId(text: string): text is SpiffeId {
 
 /** The ID at `path` of a trust domain; the path is empty or begins with `/`. Throws {@link SpiffeIdError}. */
 export function spiffeIdOf(trustDomain: TrustDomain, path: string): SpiffeId {
-  if (path !== '' && !path.startsWith('/')) {
-    const code = 'spiffe_id_path_no_leading_slash';
-    throw new SpiffeIdError(code, `path ${quoted(path)}: ${reasons[code]}`);
-  }
+  if (path !== '' && !path.startsWith('/')) throw refusal(path, 'spiffe_id_path_no_leading_slash');
   return parseSpiffeId(`${scheme}${trustDomain}${path}`);
 }
 
@@ -99,9 +95,8 @@ function faultInPath(path: string): SpiffeIdErrorCode | undefined {
   return undefined;
 }
 
-function branded(text: string): SpiffeId {
-  if (!isSpiffeId(text)) throw new SpiffeIdError('spiffe_id_empty', reasons.spiffe_id_empty);
-  return text;
+function refusal(text: string, code: SpiffeIdErrorCode): SpiffeIdError {
+  return new SpiffeIdError(code, `${quoted(text)}: ${reasons[code]}`);
 }
 
 // What is refused may be long and may hold anything; a message shows enough to find it.

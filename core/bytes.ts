@@ -40,7 +40,7 @@ export function fromBase64(text: string): Uint8Array | undefined {
 }
 
 export function utf8Bytes(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+  return encoder.encode(text);
 }
 
 /** The text of valid UTF-8, or undefined. */
@@ -53,4 +53,5 @@ export function utf8Text(bytes: Uint8Array): string | undefined {
   }
 }
 
+const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

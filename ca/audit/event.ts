@@ -1,17 +1,21 @@
-/** What the audit log can say: one type per act, and a certificate block wherever one was issued. */
+/**
+ * What the audit log can say: one type per act, and a certificate block wherever one was issued.
+ *
+ * These are type aliases, not interfaces, so that the compiler knows them to be plain JSON.
+ */
 
 /** Who did it. A node is known by its SPIFFE ID, an admin by its SPIFFE ID or `uid:<n>`. */
-export interface Actor {
+export type Actor = {
   readonly kind: 'node' | 'admin' | 'system';
   readonly id: string;
   /** Where the call came from, when it came over a network. */
   readonly address?: string;
   readonly uid?: number;
   readonly pid?: number;
-}
+};
 
 /** Enough to find a certificate again, to know its key, and to say who may have used it and when. */
-export interface AuditedCertificate {
+export type AuditedCertificate = {
   readonly serial: string;
   readonly spiffeId: string;
   /** Lower hexadecimal SHA-256 of the subjectPublicKeyInfo. */
@@ -24,28 +28,28 @@ export interface AuditedCertificate {
   /** Lower hexadecimal SHA-256 of the request's DER; absent where there was no request. */
   readonly csrSha256?: string;
   readonly entryId?: string;
-}
+};
 
-export interface AuditedAuthority {
+export type AuditedAuthority = {
   readonly keyId: string;
   readonly spkiSha256?: string;
   readonly notBefore?: string;
   readonly notAfter?: string;
-}
+};
 
-export interface AuditedEntry {
+export type AuditedEntry = {
   readonly id: string;
   readonly spiffeId: string;
   readonly parentId: string;
   readonly selectors: readonly string[];
   readonly revision: number;
-}
+};
 
 /** Why something was refused: a stable code, and a line for people. */
-export interface AuditedRefusal {
+export type AuditedRefusal = {
   readonly code: string;
   readonly detail: string;
-}
+};
 
 export type AuditEvent = { readonly actor: Actor } & AuditAct;
 

@@ -1,6 +1,6 @@
 /** A record as a line of the log: canonical JSON, so that one record has one hash. */
 
-import { canonicalJson, type Json, toHex, utf8Bytes, utf8Text } from '../../core/index.ts';
+import { canonicalJson, toHex, utf8Bytes, utf8Text } from '../../core/index.ts';
 import { AuditError } from './audit-error.ts';
 import type { AuditEvent, AuditRecord } from './event.ts';
 import { leafHashOf } from './merkle.ts';
@@ -15,7 +15,7 @@ export function formatRecord(
 ): Uint8Array | AuditError {
   const { index, previous } = place;
   const record = { ...event, index, previous, time: new Date(place.timeMs).toISOString() };
-  const line = utf8Bytes(canonicalJson(toJson(record)));
+  const line = utf8Bytes(canonicalJson(record));
   if (line.length > recordBytesMax) {
     return new AuditError(
       'audit_record_too_large',
@@ -93,16 +93,6 @@ function isRecord(value: unknown): value is AuditRecord {
     'type' in value &&
     typeof value.type === 'string'
   );
-}
-
-function toJson(value: unknown): Json {
-  // An event is plain data by its type; an optional field given as undefined is left out.
-  if (value === null || typeof value === 'string' || typeof value === 'number') return value;
-  if (typeof value === 'boolean') return value;
-  if (Array.isArray(value)) return value.map(toJson);
-  if (typeof value !== 'object') throw new TypeError(`a ${typeof value} has no place in a record`);
-  const members = Object.entries(value).filter(([, member]) => member !== undefined);
-  return Object.fromEntries(members.map(([key, member]) => [key, toJson(member)]));
 }
 
 // A record names things and hashes; it never carries a certificate or a body.

@@ -159,6 +159,7 @@ async function start(config: AgentConfig, deps: AgentDeps, scope: Scope): Promis
   scope.add(
     startSync({
       api: link.api,
+      reconnect: () => link.reconnect(),
       trust,
       state,
       apply: (response) => {

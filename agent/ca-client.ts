@@ -56,7 +56,7 @@ export function openCaClient(p: {
     signX509Svids: (request) =>
       callUnary(
         what,
-        signMsMax,
+        callMsMax,
         (metadata, options, done) => client.signX509Svids(request, metadata, options, done),
         now(),
       ),
@@ -107,7 +107,5 @@ function chainPem(identity: NodeSvid): string {
   return identity.chain.map((certificate) => pemEncode('CERTIFICATE', certificate.der)).join('');
 }
 
-// An answer of the CA is a signature and a log write; one that takes longer is lost.
+// An answer of the CA is some signatures and a log write; one that takes longer is lost.
 const callMsMax = 10_000;
-// Hundreds of certificates in one call, on a CA that others use too.
-const signMsMax = 30_000;

@@ -14,6 +14,8 @@ import type { NodeSvid } from './node-svid.ts';
 
 export interface CaLink extends Closable {
   readonly api: Watch<NodeApi>;
+  /** Connects anew at the next call: a channel that has failed often would wait before it tries again. */
+  reconnect(): void;
 }
 
 export interface CaLinkDeps {
@@ -45,6 +47,7 @@ export function createCaLink(deps: CaLinkDeps): CaLink {
   ];
   return {
     api,
+    reconnect: reopen,
     async close() {
       for (const stop of stops) stop();
       await api.current().close();

@@ -20,6 +20,7 @@ import {
 import type { CaState } from './ca-state.ts';
 import type { NodeApi } from './node-api.ts';
 import type { NodeSvid } from './node-svid.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 export interface NodeIdentity extends Closable {
   readonly svid: Watch<NodeSvid>;
@@ -56,7 +57,7 @@ async function renewForEver(deps: NodeIdentityDeps, signal: AbortSignal): Promis
     if (failures === 0) await untilDue(deps, signal);
     else await sleep(deps.clock, backoffMs(renewBackoff, failures - 1, deps.random), signal);
     if (signal.aborted) return;
-    const outcome = await renewOnce(deps, signal);
+    const outcome = await unlessAborted(signal, renewOnce(deps, signal));
     if (outcome === 'refused') return;
     // Still due after a renewal: the CA answers with another root than it names. Not in a tight loop.
     failures = outcome === 'renewed' && !isDue(deps) ? 0 : failures + 1;

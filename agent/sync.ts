@@ -22,6 +22,8 @@ import type { TrustReports } from './trust-reports.ts';
 
 export interface SyncDeps {
   readonly api: Watch<NodeApi>;
+  /** Called before each try after a failure. */
+  readonly reconnect: () => void;
   readonly trust: TrustReports;
   readonly state: Watch<CaState | undefined>;
   /** Makes a push the agent's state. Throws if it cannot be applied; then it is not acknowledged. */
@@ -58,6 +60,7 @@ async function syncForEver(deps: SyncDeps, signal: AbortSignal): Promise<void> {
       retryInMs: Math.round(waitMs),
     });
     await sleep(deps.clock, waitMs, signal);
+    if (!signal.aborted) deps.reconnect();
   }
 }
 

@@ -7,11 +7,13 @@ import {
   type Logger,
   type Random,
   sleep,
+  type Timer,
   type Watch,
   WatchSource,
 } from '../../core/index.ts';
 import type { CaState } from '../ca-state.ts';
 import type { NodeApi } from '../node-api.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 import type { EntrySvids } from './entry-svid.ts';
 import { type IssueOutcome, issueSvids } from './issue-svids.ts';
 import {
@@ -19,6 +21,7 @@ import {
   nextWakeMs,
   type Now,
   reconcileSlots,
+  retryUnreachable,
   type SvidSlot,
   type SvidSlots,
   withdrawExpired,
@@ -56,7 +59,8 @@ class Rotation {
   readonly #deps: SvidRotationDeps;
   readonly #signal: AbortSignal;
   #slots: SvidSlots = new Map();
-  #entries: CaState['entries'] | undefined;
+  #applied: CaState | undefined;
+  #expiry: Timer | undefined;
 
   constructor(deps: SvidRotationDeps, signal: AbortSignal) {
     this.#deps = deps;
@@ -70,10 +74,11 @@ class Rotation {
     while (!this.#signal.aborted) {
       const due = dueSlots(this.#slots, this.#activeRoot(), this.#now(), batchMax);
       if (due.length === 0) await this.#waitForWork();
-      else await this.#issue(due);
+      else await unlessAborted(this.#signal, this.#issue(due));
       this.#refresh();
     }
     unsubscribe();
+    this.#expiry?.cancel();
   }
 
   async #issue(due: readonly SvidSlot[]): Promise<void> {
@@ -108,21 +113,31 @@ class Rotation {
       log.info('svid issued', { spiffeId, serial: svid.chain[0]?.serial, notAfterMs });
       return withSvid(slot, outcome.svid, this.#activeRoot(), this.#now(), random);
     }
-    if (outcome !== undefined) {
-      log.warn('an SVID was not issued', { entry: id, spiffeId, reason: outcome.reason });
-    }
-    return withFailure(slot, this.#now(), random);
+    if (outcome === undefined) return withFailure(slot, 'unreachable', this.#now(), random);
+    log.warn('an SVID was not issued', { entry: id, spiffeId, reason: outcome.reason });
+    return withFailure(slot, 'refused', this.#now(), random);
   }
 
   /** Brings the slots up to the entries and the time, and publishes if what is held has changed. */
   #refresh(): void {
-    const entries = this.#deps.state.current()?.entries;
-    if (entries !== undefined && entries !== this.#entries) {
-      this.#entries = entries;
-      this.#slots = reconcileSlots(this.#slots, entries);
+    const state = this.#deps.state.current();
+    if (state !== undefined && state !== this.#applied) {
+      this.#applied = state;
+      this.#slots = retryUnreachable(reconcileSlots(this.#slots, state.entries));
     }
     this.#slots = withdrawExpired(this.#slots, this.#now());
     this.#publish();
+    this.#watchExpiry();
+  }
+
+  /** On a timer of its own: a certificate must go in time also while a call to the CA hangs. */
+  #watchExpiry(): void {
+    this.#expiry?.cancel();
+    const ends = [...this.#slots.values()].flatMap(({ held }) => held?.notAfterMs ?? []);
+    if (ends.length === 0 || this.#signal.aborted) return;
+    const nextMs = ends.reduce((soonest, end) => Math.min(soonest, end), Number.POSITIVE_INFINITY);
+    const waitMs = Math.min(nextMs - this.#now().wallMs, recheckMs);
+    this.#expiry = this.#deps.clock.after(waitMs, () => this.#refresh());
   }
 
   #publish(): void {

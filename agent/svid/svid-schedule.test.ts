@@ -10,6 +10,7 @@ import {
   nextWakeMs,
   type Now,
   reconcileSlots,
+  retryUnreachable,
   type SvidSlot,
   type SvidSlots,
   withdrawExpired,
@@ -64,8 +65,16 @@ test.for([
   ['one past its half life', { held: held(e, { renewAtMs: now.wallMs }) }, true],
   ['one for an older revision', { held: held(e, { entryRevision: 0n }) }, true],
   ['one under another root', { held: held(e, { rootKeyId: 'root0' }) }, true],
-  ['one that must wait', { retry: { failures: 1, atMs: now.monotonicMs + 1 } }, false],
-  ['one that has waited', { retry: { failures: 1, atMs: now.monotonicMs } }, true],
+  [
+    'one that must wait',
+    { retry: { failures: 1, atMs: now.monotonicMs + 1, reason: 'refused' } },
+    false,
+  ],
+  [
+    'one that has waited',
+    { retry: { failures: 1, atMs: now.monotonicMs, reason: 'refused' } },
+    true,
+  ],
 ] as const)('whether %s is due', ([, slot, expected]) => {
   const slots = slotsOf({ entry: e, ...slot });
   expect(dueAt(slots, now).length === 1).toBe(expected);
@@ -89,7 +98,11 @@ test('the most urgent come first, and no more than asked for', () => {
 });
 
 test('what is held outlives a changed entry, unless it names another identity', () => {
-  const before = slotsOf({ entry: e, held: held(e), retry: { failures: 3, atMs: 9e9 } });
+  const before = slotsOf({
+    entry: e,
+    held: held(e),
+    retry: { failures: 3, atMs: 9e9, reason: 'refused' },
+  });
   const kept = reconcileSlots(before, [entry('e', { revision: 2n }), entry('new')]);
   expect(kept.get('e')?.held).toBeDefined();
   expect(kept.get('e')?.retry).toBeUndefined();
@@ -109,13 +122,23 @@ test('a failure is retried later and later, a success ends that', () => {
   let slot: SvidSlot = { entry: e, held: undefined, retry: undefined };
   const waits: number[] = [];
   for (let count = 0; count < 20; count += 1) {
-    slot = withFailure(slot, now, random);
+    slot = withFailure(slot, 'refused', now, random);
     waits.push((slot.retry?.atMs ?? 0) - now.monotonicMs);
   }
   expect(waits[0]).toBeLessThanOrEqual(100);
   expect(Math.max(...waits)).toBeLessThanOrEqual(5000);
   expect(waits.at(-1)).toBeGreaterThanOrEqual(2500);
   expect(withSvid(slot, held(e), 'root1', now, random).retry).toBeUndefined();
+});
+
+test('a CA that was away and is back is asked at once; one that refused is not', () => {
+  const [away, no] = [entry('away'), entry('no')];
+  const slots = slotsOf(
+    { entry: away, retry: { failures: 9, atMs: 9e9, reason: 'unreachable' } },
+    { entry: no, retry: { failures: 9, atMs: 9e9, reason: 'refused' } },
+  );
+  expect(dueAt(slots, now)).toEqual([]);
+  expect(dueAt(retryUnreachable(slots), now)).toEqual(['away']);
 });
 
 test('a CA that signs under another root than it names is not asked in a tight loop', () => {
@@ -144,7 +167,11 @@ test('sleeping until the next wake misses nothing: something is due, expired or 
             retry:
               retryInMs === undefined
                 ? undefined
-                : { failures: 1, atMs: now.monotonicMs + retryInMs },
+                : {
+                    failures: 1,
+                    atMs: now.monotonicMs + retryInMs,
+                    reason: 'refused' as const,
+                  },
           };
         }),
       );

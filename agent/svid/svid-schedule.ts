@@ -9,7 +9,14 @@ export interface SvidSlot {
   readonly entry: AgentEntry;
   readonly held: EntrySvid | undefined;
   /** After failures: how many, and the monotonic time of the next try. */
-  readonly retry: { readonly failures: number; readonly atMs: number } | undefined;
+  readonly retry: SvidRetry | undefined;
+}
+
+export interface SvidRetry {
+  readonly failures: number;
+  readonly atMs: number;
+  /** Whether the CA answered: if it did not, its return is the time to try again. */
+  readonly reason: 'refused' | 'unreachable';
 }
 
 export type SvidSlots = ReadonlyMap<string, SvidSlot>;
@@ -29,6 +36,17 @@ export function reconcileSlots(slots: SvidSlots, entries: readonly AgentEntry[])
       const retry = slot?.entry.revision === entry.revision ? slot.retry : undefined;
       return [entry.id, { entry, held, retry }];
     }),
+  );
+}
+
+/** The CA has been heard of: what failed for its silence alone is tried at once. */
+export function retryUnreachable(slots: SvidSlots): SvidSlots {
+  if (![...slots.values()].some((slot) => slot.retry?.reason === 'unreachable')) return slots;
+  return new Map(
+    [...slots].map(([id, slot]) => [
+      id,
+      slot.retry?.reason === 'unreachable' ? { ...slot, retry: undefined } : slot,
+    ]),
   );
 }
 
@@ -78,14 +96,19 @@ export function withSvid(
 ): SvidSlot {
   const renewed: SvidSlot = { ...slot, held };
   return needsIssuing(renewed, activeRootKeyId, now)
-    ? withFailure(renewed, now, random)
+    ? withFailure(renewed, 'refused', now, random)
     : { ...renewed, retry: undefined };
 }
 
-export function withFailure(slot: SvidSlot, now: Now, random: Random): SvidSlot {
+export function withFailure(
+  slot: SvidSlot,
+  reason: SvidRetry['reason'],
+  now: Now,
+  random: Random,
+): SvidSlot {
   const failures = slot.retry?.failures ?? 0;
   const atMs = now.monotonicMs + backoffMs(issueBackoff, failures, random);
-  return { ...slot, retry: { failures: failures + 1, atMs } };
+  return { ...slot, retry: { failures: failures + 1, atMs, reason } };
 }
 
 function needsIssuing({ entry, held }: SvidSlot, activeRootKeyId: string, now: Now): boolean {

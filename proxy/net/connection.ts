@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { nextTick } from 'node:process';
 import type { SpiffeId } from '../../spiffe/index.ts';
 import { type Deadlines, type Expiring, never } from './deadlines.ts';
+import type { Inlet } from './inlet.ts';
 
 /** Whoever speaks over a connection. The connection calls; nothing here is called after `onClose`. */
 export interface ConnectionListener {
@@ -32,6 +33,7 @@ export class Connection implements Expiring {
 
   readonly #socket: Socket;
   readonly #deadlines: Deadlines;
+  readonly #inlet: Inlet | undefined;
   #listener: ConnectionListener | undefined;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
@@ -42,8 +44,15 @@ export class Connection implements Expiring {
   #isClosed = false;
   #reason: string | undefined;
 
-  constructor(socket: Socket, peer: SpiffeId | undefined, deadlines: Deadlines) {
+  /** `inlet` is given where the socket was opened with one. */
+  constructor(
+    socket: Socket,
+    peer: SpiffeId | undefined,
+    deadlines: Deadlines,
+    inlet: Inlet | undefined,
+  ) {
     this.#socket = socket;
+    this.#inlet = inlet;
     this.peer = peer;
     this.remoteAddress = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
     this.#deadlines = deadlines;
@@ -67,10 +76,12 @@ export class Connection implements Expiring {
     const isFirst = this.#listener === undefined;
     this.#listener = listener;
     if (!isFirst) return;
-    this.#socket.on('data', (bytes: Buffer) => {
+    const receive = (bytes: Buffer): void => {
       this.bytesRead += bytes.length;
       if (!this.#isClosed) this.#listener?.onData(bytes);
-    });
+    };
+    if (this.#inlet === undefined) this.#socket.on('data', receive);
+    else this.#inlet.open(receive);
   }
 
   /** Takes the bytes, which must not be changed afterwards. False asks the caller to wait for `onDrain`. */

@@ -6,6 +6,7 @@ import type { PeerPolicy } from '../../policies/index.ts';
 import { peerChainOf } from '../../rpc/index.ts';
 import { Connection } from './connection.ts';
 import { type Deadlines, type Expiring, never } from './deadlines.ts';
+import { Inlet } from './inlet.ts';
 import type { Address } from './listener.ts';
 import type { TlsSource } from './mtls/tls-source.ts';
 
@@ -46,7 +47,9 @@ export function createDialer(tls: DialerTls | undefined, deps: DialerDeps): Dial
 }
 
 function dialClear(endpoint: Address, attempt: DialAttempt): void {
-  const socket = connectTcp({ ...endpoint, allowHalfOpen: true, noDelay: true, keepAlive: true });
+  const { onread } = attempt.inlet;
+  const options = { ...endpoint, allowHalfOpen: true, noDelay: true, keepAlive: true, onread };
+  const socket = connectTcp(options);
   attempt.watch(socket, 'connect');
   socket.once('connect', () => attempt.succeed(socket, undefined, 0));
 }
@@ -61,6 +64,7 @@ function dialTls(endpoint: Address, tls: DialerTls, attempt: DialAttempt): void 
   const options = {
     ...endpoint,
     allowHalfOpen: true,
+    onread: attempt.inlet.onread,
     secureContext: material.identity.context,
     // The server is judged below. Its SPIFFE ID is what counts, so no host name is compared.
     rejectUnauthorized: false,
@@ -81,6 +85,7 @@ function dialTls(endpoint: Address, tls: DialerTls, attempt: DialAttempt): void 
 
 /** One dial's end, whichever of its causes comes first. */
 class DialAttempt implements Expiring {
+  readonly inlet = new Inlet();
   deadlineMs: number;
   readonly #deadlines: Deadlines;
   #socket: Socket | undefined;
@@ -105,7 +110,7 @@ class DialAttempt implements Expiring {
   }
 
   succeed(socket: Socket, peer: Connection['peer'], generation: number): void {
-    const connection = new Connection(socket, peer, this.#deadlines);
+    const connection = new Connection(socket, peer, this.#deadlines, this.inlet);
     this.#finish({ kind: 'connected', connection, generation });
   }
 

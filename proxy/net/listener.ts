@@ -106,7 +106,7 @@ function accept(
     stats.connectionsActive -= 1;
   });
   if (options.tls === undefined) {
-    deps.onConnection(new Connection(socket, undefined, deps.deadlines));
+    deps.onConnection(new Connection(socket, undefined, deps.deadlines, undefined));
   } else {
     secure(socket, options.tls, options.name, deps);
   }
@@ -125,7 +125,7 @@ function secure(socket: Socket, tls: ListenerTls, name: string, deps: ListenerDe
   acceptTls(socket, { ...tls, material, deadlines }, (outcome, secured) => {
     count(outcome, stats);
     if (outcome.kind === 'accepted') {
-      deps.onConnection(new Connection(secured, outcome.id, deadlines));
+      deps.onConnection(new Connection(secured, outcome.id, deadlines, undefined));
       return;
     }
     const peer = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;

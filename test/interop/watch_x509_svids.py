@@ -29,7 +29,7 @@ def tell(kind, svid, trust_domains):
 def updated(context):
     svid = context.default_svid
     bundles = context.x509_bundle_set.bundles
-    domains = {str(domain.name): len(bundle.x509_authorities) for domain, bundle in bundles.items()}
+    domains = {bundle.trust_domain.name: len(bundle.x509_authorities) for bundle in bundles}
     tell("update", svid, domains)
     serials.append(svid.leaf.serial_number)
     if len(set(serials)) >= wanted:

@@ -37,9 +37,11 @@ export {
   replaceFile,
   syncDirectory,
 } from './files.ts';
+export { GroupCommit, type GroupCommitOptions } from './group-commit.ts';
 export { canonicalJson, type Json } from './json.ts';
 export { type Closable, Scope } from './lifecycle.ts';
 export { jsonLogger, type LogFields, type Logger, type LogLevel, silentLogger } from './log.ts';
+export { makePrivateDirectory } from './private-directory.ts';
 export { type Random, seededRandom, systemRandom } from './random.ts';
 export {
   checkSocketPath,

@@ -311,6 +311,30 @@ describe('audit log', () => {
       });
     });
 
+    test('wherever a crash cuts it, it opens past the checkpoint and refuses before', async () => {
+      await makeLog(3);
+      const checkpoint = await readFile(join(directory, 'checkpoint'));
+      const sealedBytes = (await stat(segment())).size;
+      const log = await openLog();
+      for (let count = 3; count < 6; count += 1) await log.append(removed(count));
+      await log.close();
+      const whole = await readFile(segment());
+      for (let bytes = sealedBytes - 60; bytes <= whole.length; bytes += 53) {
+        await writeFile(segment(), whole.subarray(0, bytes));
+        await writeFile(join(directory, 'checkpoint'), checkpoint);
+        if (bytes < sealedBytes) {
+          await expect(openLog()).rejects.toMatchObject({ code: 'audit_broken' });
+          continue;
+        }
+        const kept = whole.subarray(0, bytes).toString().split('\n').length - 1;
+        const isTorn = whole[bytes - 1] !== 0x0a;
+        const again = await openLog();
+        expect(again.size()).toBe(kept + (isTorn ? 1 : 0));
+        await again.close();
+        expect(await verifyAuditLog({ directory })).toMatchObject({ kind: 'ok', unsealed: 0 });
+      }
+    });
+
     test.for<{ name: string; code: string; damage: () => Promise<void> }>([
       {
         name: 'a byte changed',

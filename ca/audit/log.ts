@@ -6,9 +6,14 @@
  */
 
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { type Clock, concatBytes, replaceFile, toHex } from '../../core/index.ts';
-import { GroupCommit } from '../store/group-commit.ts';
-import { makePrivateDirectory } from '../store/private-directory.ts';
+import {
+  type Clock,
+  concatBytes,
+  GroupCommit,
+  makePrivateDirectory,
+  replaceFile,
+  toHex,
+} from '../../core/index.ts';
 import { AuditError } from './audit-error.ts';
 import type { Appended, AuditLog } from './audit-log.ts';
 import type { AuditEvent } from './event.ts';

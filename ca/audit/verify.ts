@@ -10,7 +10,7 @@ import { type AuditVerdict, type Broken, broken, LogWalk } from './log-walk.ts';
 import { listSegments, readLines } from './segment.ts';
 import { type NoteVerifier, parseVerifierKey } from './signed-note.ts';
 
-export type { AuditFaultCode, AuditVerdict } from './log-walk.ts';
+export type { AuditVerdict } from './log-walk.ts';
 
 export interface VerifyOptions {
   readonly directory: string;

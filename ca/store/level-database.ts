@@ -1,6 +1,7 @@
 /** Opening the embedded database, and telling its faults apart. */
 
 import { Level } from 'level';
+import { makePrivateDirectory } from '../../core/index.ts';
 import { openError } from './level-faults.ts';
 import {
   corrupt,
@@ -12,7 +13,6 @@ import {
   oldestKey,
   revisionKey,
 } from './level-layout.ts';
-import { makePrivateDirectory } from './private-directory.ts';
 import { StoreError } from './store-error.ts';
 
 export type LevelDatabase = Level<string, Uint8Array>;

@@ -6,8 +6,7 @@
  * its own revision and is judged after the one before it.
  */
 
-import type { Closable } from '../../core/index.ts';
-import { GroupCommit } from './group-commit.ts';
+import { type Closable, GroupCommit } from '../../core/index.ts';
 import { type LevelDatabase, openDatabase } from './level-database.ts';
 import { reading, writeError } from './level-faults.ts';
 import {

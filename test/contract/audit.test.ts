@@ -7,6 +7,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openAuditLog } from '../../ca/audit/log.ts';
 import { verifyAuditLog } from '../../ca/audit/verify.ts';
@@ -52,7 +53,7 @@ describe('audit log on a disk', () => {
 
   /** The highest index that the process said was durable before it was killed. */
   async function killAfter(path: string, count: number): Promise<number> {
-    const script = join(import.meta.dirname, 'audit-writer.ts');
+    const script = fileURLToPath(new URL('./audit-writer.ts', import.meta.url));
     const child = spawn(process.execPath, [script, path, join(directory, 'key.pem')], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openLevelStore } from '../../ca/store/level-store.ts';
@@ -211,7 +212,7 @@ describe('store: level on a disk', () => {
 });
 
 function startWriter(path: string) {
-  const script = join(import.meta.dirname, 'store-writer.ts');
+  const script = fileURLToPath(new URL('./store-writer.ts', import.meta.url));
   const child: ChildProcess = spawn(process.execPath, [script, path], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

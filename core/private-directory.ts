@@ -2,7 +2,7 @@
 
 import { chmod, mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { systemErrorCode } from '../../core/index.ts';
+import { systemErrorCode } from './errors.ts';
 
 /**
  * Makes sure that `path` is a directory of mode 0700. Throws the system's error.

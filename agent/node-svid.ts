@@ -2,7 +2,7 @@
 
 import type { KeyObject } from 'node:crypto';
 import { equalBytes, toHex } from '../core/index.ts';
-import { type Certificate, keyIdOfSpki, verifyPath } from '../pki/index.ts';
+import { type Certificate, keyIdOfSpki, type VerifiedPairs, verifyPath } from '../pki/index.ts';
 import { type BundleSet, parseX509Svid, type SpiffeId, trustDomainOf } from '../spiffe/index.ts';
 import { AgentError } from './agent-error.ts';
 
@@ -33,6 +33,8 @@ export function checkChain(p: {
   readonly publicKey: KeyObject;
   readonly bundles: BundleSet;
   readonly atMs: number;
+  /** Where many chains have one issuer, it is verified once. */
+  readonly verifiedPairs?: VerifiedPairs;
 }): CheckedChain {
   const { id, chain } = parseX509Svid(p.certificates.map((der) => new Uint8Array(der)));
   const refuse = (reason: string): never => {
@@ -44,7 +46,12 @@ export function checkChain(p: {
   if (!equalBytes(leaf.spki, ours)) return refuse('is over another key');
   const bundle = p.bundles.get(trustDomainOf(id));
   if (bundle === undefined) return refuse('is of a trust domain with no bundle here');
-  const verdict = verifyPath({ chain, anchors: bundle.x509Authorities, atMs: p.atMs });
+  const verdict = verifyPath({
+    chain,
+    anchors: bundle.x509Authorities,
+    atMs: p.atMs,
+    ...(p.verifiedPairs === undefined ? {} : { verifiedPairs: p.verifiedPairs }),
+  });
   if (verdict.kind === 'refused') return refuse(`does not verify: ${verdict.detail}`);
   const root = verdict.path.at(-1);
   if (root === undefined) return refuse('has no path');

@@ -132,6 +132,22 @@ test('a stream that asks for certificates only is no subscriber of roots', async
   await eventually(() => expect(trust.size).toBe(1));
 });
 
+test('who may not see the roots, or no longer, is waited for by nobody', async () => {
+  const none: SecretSet = { ...full, svids: [], defaultSvid: undefined, bundles: new Map() };
+  secrets.set(none);
+  const stranger = connect();
+  stranger.ask(['ALL']);
+  // The next stream's answer shows that the first was heard.
+  const client = connect();
+  client.ask(['default', 'ROOTCA']);
+  secrets.set(full);
+  await eventually(() => expect(trust.size).toBe(2));
+  secrets.set(none);
+  expect(trust.size).toBe(0);
+  secrets.set(full);
+  expect(trust.size).toBe(2);
+});
+
 test('a wrong type ends that stream with InvalidArgument and no other', async () => {
   const wrong = connect();
   const right = connect();

@@ -165,8 +165,12 @@ class StreamSession {
 
   #reportTrust(): void {
     const { trustDomain } = this.#secrets.current();
-    const trust = trustOf(this.#state, (name) =>
-      coversTrustDomain(resolveSecretName(name, this.#deps.aliases), trustDomain),
+    const view = this.#view();
+    const trust = trustOf(
+      this.#state,
+      (name) =>
+        coversTrustDomain(resolveSecretName(name, this.#deps.aliases), trustDomain) &&
+        view.get(name) !== undefined,
     );
     if (sameTrust(this.#trust, trust)) return;
     this.#trust = trust;

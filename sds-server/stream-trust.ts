@@ -3,7 +3,10 @@
 import type { SubscriptionState } from './subscription.ts';
 
 export interface StreamTrust {
-  /** The client watches a validation context of the trust domain. */
+  /**
+   * The client watches a validation context of the trust domain that it may see now. One that may not, or
+   * no longer, is never going to acknowledge a new root, and nobody must wait for it.
+   */
   readonly subscribed: boolean;
   /** Hex key ids of the roots that the newest ACK shows in every validation context it watches. */
   readonly acknowledgedRootKeyIds: readonly string[];
@@ -16,7 +19,7 @@ export interface TrustObserver {
 
 export const nobodyObserves: TrustObserver = { streamChanged() {} };
 
-/** `covers` says whether a name stands for a validation context with the roots of the trust domain. */
+/** `covers` says whether a name stands for a validation context with the roots of the trust domain, and is ready. */
 export function trustOf(state: SubscriptionState, covers: (name: string) => boolean): StreamTrust {
   const names = watchedNames(state).filter(covers);
   if (names.length === 0) return { subscribed: false, acknowledgedRootKeyIds: [] };

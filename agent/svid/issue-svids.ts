@@ -2,7 +2,12 @@
 
 import { Buffer } from 'node:buffer';
 import { type Clock, describeError, type Random } from '../../core/index.ts';
-import { createCertificateRequest, generateKeyPair, keySigner } from '../../pki/index.ts';
+import {
+  createCertificateRequest,
+  generateKeyPair,
+  keySigner,
+  type VerifiedPairs,
+} from '../../pki/index.ts';
 import type { BundleSet } from '../../spiffe/index.ts';
 import type { AgentEntry } from '../ca-state.ts';
 import type { NodeApi } from '../node-api.ts';
@@ -17,6 +22,7 @@ export type IssueOutcome =
 export interface IssueDeps {
   readonly api: NodeApi;
   readonly bundles: () => BundleSet;
+  readonly verifiedPairs: VerifiedPairs;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -54,12 +60,18 @@ async function prepare(entry: AgentEntry) {
 function accept(
   request: PreparedRequest,
   certificates: readonly Uint8Array[],
-  { bundles, clock, random }: IssueDeps,
+  { bundles, clock, random, verifiedPairs }: IssueDeps,
 ): IssueOutcome {
   const { entry, privateKey, publicKey } = request;
   const atMs = clock.wallMs();
   try {
-    const checked = checkChain({ certificates, publicKey, bundles: bundles(), atMs });
+    const checked = checkChain({
+      certificates,
+      publicKey,
+      bundles: bundles(),
+      atMs,
+      verifiedPairs,
+    });
     if (checked.id !== entry.spiffeId) return refused(request, `the CA answered ${checked.id}`);
     return {
       kind: 'issued',

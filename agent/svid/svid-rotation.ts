@@ -11,6 +11,7 @@ import {
   type Watch,
   WatchSource,
 } from '../../core/index.ts';
+import { VerifiedPairs } from '../../pki/index.ts';
 import type { CaState } from '../ca-state.ts';
 import type { NodeApi } from '../node-api.ts';
 import { unlessAborted } from '../unless-aborted.ts';
@@ -58,6 +59,7 @@ class Rotation {
   readonly svids = new WatchSource<EntrySvids>(new Map());
   readonly #deps: SvidRotationDeps;
   readonly #signal: AbortSignal;
+  readonly #verifiedPairs = new VerifiedPairs();
   #slots: SvidSlots = new Map();
   #applied: CaState | undefined;
   #expiry: Timer | undefined;
@@ -87,7 +89,13 @@ class Rotation {
     let outcomes: readonly IssueOutcome[];
     try {
       const bundles = () => state.current()?.bundles ?? new Map<never, never>();
-      outcomes = await issueSvids(entries, { api: api.current(), bundles, clock, random });
+      outcomes = await issueSvids(entries, {
+        api: api.current(),
+        bundles,
+        verifiedPairs: this.#verifiedPairs,
+        clock,
+        random,
+      });
     } catch (error) {
       log.warn('no SVIDs could be fetched; those at hand go on being served', {
         count: entries.length,

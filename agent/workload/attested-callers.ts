@@ -4,6 +4,7 @@ import { type Logger, describeError, type Watch, WatchSource } from '../../core/
 import type { Caller, UnixCaller } from '../../rpc/index.ts';
 import { AgentError } from '../agent-error.ts';
 import type { AgentEntry, CaState } from '../ca-state.ts';
+import { whenClosed } from './when-closed.ts';
 import type { CostlySelectors, WorkloadAttestor } from './workload-attestor.ts';
 
 export type Selectors = ReadonlySet<string>;
@@ -84,7 +85,7 @@ async function addWhenNeeded(
       });
     });
   });
-  caller.closed.addEventListener('abort', stop, { once: true });
+  whenClosed(caller.closed, stop);
 }
 
 function anySelector(entries: readonly AgentEntry[], prefix: string): boolean {

@@ -8,6 +8,7 @@ import type { AgentEntry, CaState } from '../ca-state.ts';
 import type { EntrySvids } from '../svid/entry-svid.ts';
 import type { AttestedCallers, Selectors } from './attested-callers.ts';
 import { authorizedEntries } from './authorized-entries.ts';
+import { whenClosed } from './when-closed.ts';
 
 export interface CallerIdentity {
   readonly entry: AgentEntry;
@@ -85,13 +86,9 @@ function watchIdentities(
     if (!sameIdentities(identities.current(), next)) identities.set(next);
   };
   const stops = [state.subscribe(refresh), svids.subscribe(refresh), selectors.subscribe(refresh)];
-  caller.closed.addEventListener(
-    'abort',
-    () => {
-      for (const stop of stops) stop();
-    },
-    { once: true },
-  );
+  whenClosed(caller.closed, () => {
+    for (const stop of stops) stop();
+  });
   return identities;
 }
 

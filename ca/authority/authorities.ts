@@ -1,11 +1,10 @@
 /**
- * The authorities at work: they rotate themselves where time alone decides, and where an operator
- * decides they judge first, then record, then store, then act. One step at a time.
+ * The authorities at work: they rotate themselves where time alone decides, and step forward where an
+ * operator asks. One step at a time, each stored before it acts.
  */
 
-import { hash, type KeyObject } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
-  type Clock,
   type Closable,
   describeError,
   type Logger,
@@ -14,55 +13,31 @@ import {
   WatchSource,
 } from '../../core/index.ts';
 import { keySigner } from '../../pki/index.ts';
-import { type Bundle, formatBundle, type TrustDomain } from '../../spiffe/index.ts';
-import type { AuditLog } from '../audit/audit-log.ts';
 import type { Actor } from '../audit/event.ts';
 import type { Store } from '../store/store.ts';
 import type { Authority, AuthoritySet } from './authority.ts';
 import { AuthorityError } from './authority-error.ts';
-import { auditedAuthority, auditedIssuing } from './authority-audit.ts';
+import {
+  activateStep,
+  type Change,
+  dueStepOf,
+  prepareStep,
+  retireStep,
+  type Step,
+  type StepDeps,
+} from './authority-step.ts';
 import { type Issuer, issuerOf } from './issuer.ts';
 import { type Journal, openJournal } from './journal.ts';
 import type { KeyStore } from './key-store.ts';
 import { LeafMarks } from './leaf-marks.ts';
-import type { Lifetimes } from './lifetimes.ts';
-import { mintIssuing, mintRoot, type MintedAuthority, type MintOptions } from './mint-authority.ts';
-import {
-  checkActivation,
-  checkPreparation,
-  checkRetirement,
-  type DueStep,
-  dueStep,
-  nextDueMs,
-  type Propagation,
-  withActivatedRoot,
-  withLeafMark,
-  withPreparedRoot,
-  withRenewedIssuing,
-  withRetired,
-} from './rotation.ts';
-import { activeIssuing, activeRoot, authorityById, halfLifeMs, trustedRoots } from './slot.ts';
+import { type DueStep, dueStep, nextDueMs, type Propagation, withLeafMark } from './rotation.ts';
+import { activeIssuing, activeRoot, authorityById, halfLifeMs } from './slot.ts';
+import { type Trust, trustOf } from './trust.ts';
 
-export interface AuthoritiesDeps {
+export interface AuthoritiesDeps extends StepDeps {
   readonly store: Store;
   readonly keyStore: KeyStore;
-  readonly audit: AuditLog;
-  readonly clock: Clock;
   readonly log: Logger;
-  readonly trustDomain: TrustDomain;
-  readonly lifetimes: Lifetimes;
-  /** A serial number that was never given before. */
-  readonly nextSerial: () => Promise<Uint8Array>;
-}
-
-/** What peers are told of the authorities. */
-export interface Trust {
-  readonly bundle: Bundle;
-  /** The bundle as a SPIFFE JWKS document. */
-  readonly bundleDocument: string;
-  readonly activeRoot: Authority;
-  /** The store's revision since which it is so. */
-  readonly revision: number;
 }
 
 export interface Authorities extends Closable {
@@ -110,6 +85,7 @@ class WorkingAuthorities implements Authorities {
     this.#deps = deps;
     this.#journal = journal;
     this.#marks = new LeafMarks(journal.current());
+    this.#publish();
   }
 
   get trust(): Watch<Trust> {
@@ -136,25 +112,16 @@ class WorkingAuthorities implements Authorities {
     if (notAfterMs <= this.#marks.durable(issuerId)) return;
     await this.#exclusive(async () => {
       if (notAfterMs <= this.#marks.durable(issuerId)) return;
-      const { certificate } = authorityById(this.#journal.current(), issuerId);
+      const set = this.#journal.current();
+      const { certificate } = authorityById(set, issuerId);
       const aheadMs = notAfterMs + this.#deps.lifetimes.x509SvidMs / markStepsPerLife;
       const markMs = Math.min(aheadMs, certificate.notAfterMs);
-      await this.#commit(withLeafMark(this.#journal.current(), issuerId, markMs), []);
+      await this.#store({ next: withLeafMark(set, issuerId, markMs), minted: [], id: issuerId });
     });
   }
 
   prepare(actor: Actor): Promise<Authority> {
-    return this.#exclusive(async () => {
-      checkPreparation(this.current());
-      const minted = await mintRoot(await this.#mintOptions());
-      await this.#deps.audit.append({
-        actor,
-        type: 'authority.prepared',
-        authority: auditedAuthority(minted.authority),
-      });
-      await this.#commit(withPreparedRoot(this.current(), minted.authority), [minted]);
-      return minted.authority;
-    });
+    return this.#take(prepareStep(actor));
   }
 
   activate(
@@ -163,26 +130,11 @@ class WorkingAuthorities implements Authorities {
     propagation: (rootId: string) => Propagation,
     force: boolean,
   ): Promise<Authority> {
-    return this.#exclusive(async () => {
-      const root = checkActivation(this.current(), id, propagation(id), force);
-      const issuing = await this.#mintIssuing(root, this.#journal.privateKey(id));
-      await this.#deps.audit.append({
-        actor,
-        type: 'authority.activated',
-        authority: auditedAuthority(root),
-        ...(force ? { forced: true } : {}),
-      });
-      await this.#auditIssuing(actor, issuing.authority, root);
-      const nowMs = this.#deps.clock.wallMs();
-      await this.#commit(withActivatedRoot(this.current(), id, issuing.authority, nowMs), [
-        issuing,
-      ]);
-      return authorityById(this.current(), id);
-    });
+    return this.#take(activateStep(actor, id, propagation, force));
   }
 
   retire(actor: Actor, id: string, force: boolean): Promise<Authority> {
-    return this.#exclusive(() => this.#retire(actor, id, force));
+    return this.#take(retireStep(actor, id, force));
   }
 
   async close(): Promise<void> {
@@ -194,155 +146,91 @@ class WorkingAuthorities implements Authorities {
   /** Does what is due, then sleeps until the next thing is. */
   async catchUp(): Promise<void> {
     await this.#exclusive(async () => {
-      if (this.#trust === undefined && activeRoot(this.#journal.current()) !== undefined) {
-        this.#publish();
-      }
-      for (let step = this.#dueStep(); step !== undefined; step = this.#dueStep()) {
-        await this.#take(step);
+      for (let due = this.#due(); due !== undefined; due = this.#due()) {
+        const { id, next } = await this.#run(dueStepOf(due));
+        this.#tell(due, authorityById(next, id));
       }
     });
     this.#schedule();
   }
 
-  #dueStep(): DueStep | undefined {
-    const { clock, lifetimes } = this.#deps;
-    return dueStep(this.current(), clock.wallMs(), lifetimes.issuingMs);
-  }
-
-  async #take(step: DueStep): Promise<void> {
-    switch (step.kind) {
-      case 'begin_root':
-        return this.#beginRoot(step.reason);
-      case 'renew_issuing':
-        return this.#renewIssuing();
-      case 'retire_issuing':
-        await this.#retire(systemActor, step.id, false);
-    }
-  }
-
-  async #beginRoot(reason: string): Promise<void> {
-    const { audit, clock, log } = this.#deps;
-    const before = this.current();
-    const waiting = trustedRoots(before).find(({ state }) => state === 'prepared');
-    const minted = waiting === undefined ? await mintRoot(await this.#mintOptions()) : undefined;
-    const root = waiting ?? minted?.authority;
-    const key = minted?.privateKey ?? (waiting && this.#journal.privateKey(waiting.id));
-    if (root === undefined || key === undefined) return;
-    const issuing = await this.#mintIssuing(root, key);
-    const authority = auditedAuthority(root);
-    if (minted !== undefined) {
-      await audit.append({ actor: systemActor, type: 'authority.prepared', authority });
-    }
-    await audit.append({ actor: systemActor, type: 'authority.activated', authority });
-    await this.#auditIssuing(systemActor, issuing.authority, root);
-    const prepared = minted === undefined ? before : withPreparedRoot(before, root);
-    await this.#commit(
-      withActivatedRoot(prepared, root.id, issuing.authority, clock.wallMs()),
-      minted === undefined ? [issuing] : [minted, issuing],
-    );
-    log.warn('a new root authority begins', { authority: root.id, reason });
-  }
-
-  async #renewIssuing(): Promise<void> {
-    const root = activeRoot(this.current());
-    if (root === undefined) return;
-    const issuing = await this.#mintIssuing(root, this.#journal.privateKey(root.id));
-    await this.#auditIssuing(systemActor, issuing.authority, root);
-    await this.#commit(withRenewedIssuing(this.current(), issuing.authority), [issuing]);
-    this.#deps.log.info('issuing authority renewed', { authority: issuing.authority.id });
-    if (this.#deps.clock.wallMs() > halfLifeMs(root)) {
-      this.#deps.log.warn('the root authority is past half its life; prepare the next one', {
-        authority: root.id,
-        notAfter: new Date(root.certificate.notAfterMs).toISOString(),
-      });
-    }
-  }
-
-  async #retire(actor: Actor, id: string, force: boolean): Promise<Authority> {
-    const nowMs = this.#deps.clock.wallMs();
-    const authority = checkRetirement(this.current(), id, nowMs, force);
-    await this.#deps.audit.append({
-      actor,
-      type: 'authority.retired',
-      authority: auditedAuthority(authority),
-      ...(force ? { forced: true } : {}),
+  async #take(step: Step): Promise<Authority> {
+    const authority = await this.#exclusive(async () => {
+      const { id, next } = await this.#run(step);
+      return authorityById(next, id);
     });
-    const next = withRetired(this.current(), id, nowMs);
-    await this.#commit(next, []);
-    this.#deps.log.info('authority retired', { authority: id, tier: authority.tier });
-    return authorityById(next, id);
+    this.#deps.log.info('authority changed', { authority: authority.id, state: authority.state });
+    this.#schedule();
+    return authority;
   }
 
-  async #mintIssuing(root: Authority, rootKey: KeyObject): Promise<MintedAuthority> {
-    return mintIssuing(await this.#mintOptions(), root, keySigner(rootKey));
-  }
-
-  async #mintOptions(): Promise<MintOptions> {
-    const { trustDomain, lifetimes, clock, nextSerial } = this.#deps;
-    return { trustDomain, lifetimes, nowMs: clock.wallMs(), serial: await nextSerial() };
-  }
-
-  async #auditIssuing(actor: Actor, issuing: Authority, root: Authority): Promise<void> {
-    await this.#deps.audit.append({
-      actor,
-      type: 'authority.issuing_rotated',
-      certificate: auditedIssuing(issuing, root, this.#deps.trustDomain),
+  async #run(step: Step): Promise<Change> {
+    const change = await step(this.#deps, {
+      set: this.current(),
+      privateKey: (id) => this.#journal.privateKey(id),
     });
+    await this.#store(change);
+    return change;
   }
 
   /** Durable first; only then does anybody see it or sign with it. */
-  async #commit(next: AuthoritySet, minted: readonly MintedAuthority[]): Promise<void> {
+  async #store({ next, minted }: Change): Promise<void> {
     const before = this.#journal.current();
-    await this.#journal.commit(
-      next,
-      new Map(minted.map(({ authority, privateKey }) => [authority.id, privateKey])),
-    );
+    const keys = minted.map(({ authority, privateKey }) => [authority.id, privateKey] as const);
+    await this.#journal.commit(next, new Map(keys));
     this.#marks.stored(next);
-    const same =
+    const isSame =
       next.bundleSequence === before.bundleSequence &&
       activeIssuing(next)?.id === activeIssuing(before)?.id;
-    if (!same) this.#publish();
+    if (!isSame) this.#publish();
   }
 
   #publish(): void {
     const set = this.#journal.current();
-    const root = activeRoot(set);
-    const issuing = activeIssuing(set);
+    const [root, issuing] = [activeRoot(set), activeIssuing(set)];
     if (root === undefined || issuing === undefined) return;
     if (this.#issuer?.id !== issuing.id) {
-      const signer = keySigner(this.#journal.privateKey(issuing.id));
-      this.#issuer = issuerOf(issuing, root, signer);
+      this.#issuer = issuerOf(issuing, root, keySigner(this.#journal.privateKey(issuing.id)));
     }
-    const bundle: Bundle = {
-      trustDomain: this.#deps.trustDomain,
-      sequence: set.bundleSequence,
-      refreshHintSeconds,
-      x509Authorities: trustedRoots(set).map(({ certificate }) => certificate),
-      jwtAuthorities: [],
-    };
-    const trust: Trust = {
-      bundle,
-      bundleDocument: formatBundle(bundle),
-      activeRoot: root,
-      revision: this.#journal.revision(),
-    };
+    const { trustDomain } = this.#deps;
+    const revision = this.#journal.revision();
+    const trust = trustOf({ set, activeRoot: root, trustDomain, revision });
     if (this.#trust === undefined) this.#trust = new WatchSource(trust);
     else this.#trust.set(trust);
   }
 
+  #due(): DueStep | undefined {
+    const { clock, lifetimes } = this.#deps;
+    return dueStep(this.current(), clock.wallMs(), lifetimes.issuingMs);
+  }
+
   #schedule(afterMs = 0): void {
     if (this.#closed) return;
-    const { clock, lifetimes } = this.#deps;
+    const { clock, lifetimes, log } = this.#deps;
     const dueMs = nextDueMs(this.current(), lifetimes.issuingMs) - clock.wallMs();
     this.#timer?.cancel();
     // Wall time may jump, and marks move; a look now and then costs nothing.
     const delayMs = Math.max(afterMs, Math.min(Math.max(dueMs, 0), lookMsMax));
     this.#timer = clock.after(delayMs, () => {
       this.catchUp().catch((error: unknown) => {
-        this.#deps.log.error('rotation failed', { reason: describeError(error) });
+        log.error('rotation failed and is tried again', { reason: describeError(error) });
         this.#schedule(retryMs);
       });
     });
+  }
+
+  #tell(due: DueStep, authority: Authority): void {
+    const { clock, log } = this.#deps;
+    const root = activeRoot(this.#journal.current());
+    const { id } = authority;
+    if (due.kind === 'begin_root') log.warn('a root authority begins', { id, reason: due.reason });
+    else log.info('authority rotated', { id, tier: authority.tier, state: authority.state });
+    if (due.kind === 'renew_issuing' && root !== undefined && clock.wallMs() > halfLifeMs(root)) {
+      log.warn('the root authority is past half its life; prepare the next one', {
+        id: root.id,
+        notAfter: new Date(root.certificate.notAfterMs).toISOString(),
+      });
+    }
   }
 
   #exclusive<T>(step: () => Promise<T>): Promise<T> {
@@ -358,18 +246,8 @@ export function rootSha256(root: Authority): string {
   return hash('sha256', root.certificate.der, 'hex');
 }
 
-/** Lower hexadecimal serial of an authority's certificate. */
-export function authoritySerial(authority: Authority): string {
-  return authority.certificate.serial;
-}
-
-const systemActor: Actor = { kind: 'system', id: 'ca' };
-
 // The mark of the last leaf is stored this share of an SVID's life ahead: so often is it written, and so
 // much later than needed may an authority be retired after a restart.
 const markStepsPerLife = 4;
-
-// SPIFFE Trust Domain and Bundle §4.1.2. Agents are pushed to; this is for whoever polls.
-const refreshHintSeconds = 300;
 const lookMsMax = 60_000;
 const retryMs = 5000;

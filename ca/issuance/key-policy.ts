@@ -1,7 +1,7 @@
 /** Which keys may be certified for what. That a key is sound was settled when the request was read. */
 
 import { equalBytes } from '../../core/index.ts';
-import { type CertificateRequest, type KeyKind, keyIdOf } from '../../pki/index.ts';
+import { type CertificateRequest, type KeyKind, keyIdOfSpki } from '../../pki/index.ts';
 import { type IssuanceRefusal, refuse } from './issuance-refusal.ts';
 
 export interface KeyPolicy {
@@ -22,6 +22,6 @@ export function judgeKey(
   if (!policy.kinds.has(request.keyKind)) {
     return refuse('invalid_argument', 'key_kind', `${request.keyKind} keys are not accepted here`);
   }
-  if (!equalBytes(keyIdOf(request.publicKey), issuerKeyId)) return undefined;
+  if (!equalBytes(keyIdOfSpki(request.spki), issuerKeyId)) return undefined;
   return refuse('invalid_argument', 'key_of_authority', 'the key is one of the CA itself');
 }

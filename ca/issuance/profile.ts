@@ -46,47 +46,55 @@ export interface Grant {
 }
 
 /** What the subject may have, or why it may have nothing. */
-export function authorize(
+export async function authorize(
   deps: SubjectDeps,
   subject: IssuanceSubject,
 ): Promise<Grant | IssuanceRefusal> {
-  const { nodeSvidMs } = deps.lifetimes;
-  switch (subject.kind) {
-    case 'ca_server': {
-      const id = caServerId(deps.trustDomain);
-      const actor: Actor = { kind: 'system', id };
-      const event: Grant['event'] = (certificate) => ({ actor, type: 'svid.issued', certificate });
-      return Promise.resolve(grantOf(id, nodeSvidMs, event));
-    }
-    case 'attested_node': {
-      const { caller, attestor, selectors } = subject;
-      const act = { type: 'node.attested', nodeId: caller.id, attestor, selectors } as const;
-      const actor = actorOf(caller);
-      const event: Grant['event'] = (certificate) => ({ actor, ...act, certificate });
-      return Promise.resolve(grantOf(caller.id, nodeSvidMs, event));
-    }
-    case 'renewing_node':
-      return grantRenewal(deps, subject.caller);
-    case 'workload':
-      return grantWorkload(deps, subject.caller, subject.entryId);
+  if (subject.kind === 'ca_server') return grantServer(deps);
+  if (subject.kind === 'attested_node') return grantAttested(deps, subject);
+  // Both of the others stand on a node that was attested before, and may have been removed since.
+  const { caller } = subject;
+  if (!(await deps.isNode(caller.id))) {
+    return refuse(
+      'permission_denied',
+      'node_unknown',
+      `node ${caller.id} is not registered here any more`,
+    );
   }
+  return subject.kind === 'workload'
+    ? grantWorkload(deps, caller, subject.entryId)
+    : grantRenewal(deps, caller);
 }
 
-async function grantRenewal(
-  deps: SubjectDeps,
-  caller: NodeCaller,
-): Promise<Grant | IssuanceRefusal> {
-  if (!(await deps.isNode(caller.id))) return unknownNode(caller);
+function grantServer({ trustDomain, lifetimes }: SubjectDeps): Grant {
+  const id = caServerId(trustDomain);
+  const act = { actor: { kind: 'system', id }, type: 'svid.issued' } as const;
+  return grantOf(id, lifetimes.nodeSvidMs, (certificate) => ({ ...act, certificate }));
+}
+
+function grantAttested(
+  { lifetimes }: SubjectDeps,
+  { caller, attestor, selectors }: Extract<IssuanceSubject, { kind: 'attested_node' }>,
+): Grant {
+  const act = { type: 'node.attested', nodeId: caller.id, attestor, selectors } as const;
+  const actor = actorOf(caller);
+  return grantOf(caller.id, lifetimes.nodeSvidMs, (certificate) => ({
+    actor,
+    ...act,
+    certificate,
+  }));
+}
+
+function grantRenewal({ lifetimes }: SubjectDeps, caller: NodeCaller): Grant {
   const act = { actor: actorOf(caller), type: 'node.renewed', nodeId: caller.id } as const;
-  return grantOf(caller.id, deps.lifetimes.nodeSvidMs, (certificate) => ({ ...act, certificate }));
+  return grantOf(caller.id, lifetimes.nodeSvidMs, (certificate) => ({ ...act, certificate }));
 }
 
-async function grantWorkload(
+function grantWorkload(
   deps: SubjectDeps,
   caller: NodeCaller,
   entryId: string,
-): Promise<Grant | IssuanceRefusal> {
-  if (!(await deps.isNode(caller.id))) return unknownNode(caller);
+): Grant | IssuanceRefusal {
   const entry = deps.authorizedEntry(caller.id, entryId);
   if (entry === undefined) {
     // One answer for "no such entry" and "not yours": a node learns nothing of other nodes' entries.
@@ -118,8 +126,4 @@ function grantOf(id: SpiffeId, ttlMs: number, event: Grant['event']): Grant {
 
 function actorOf({ id, address }: NodeCaller): Actor {
   return { kind: 'node', id, address };
-}
-
-function unknownNode({ id }: NodeCaller): IssuanceRefusal {
-  return refuse('permission_denied', 'node_unknown', `node ${id} is not registered here any more`);
 }

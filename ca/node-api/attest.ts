@@ -7,7 +7,7 @@ import { CsrError, parseCertificateRequest } from '../../pki/index.ts';
 import type { Caller } from '../../rpc/index.ts';
 import type { NodeAttestor } from '../attestation/node-attestor.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
-import type { Trust } from '../authority/authorities.ts';
+import type { Trust } from '../authority/trust.ts';
 import { IssuanceRefusedError } from '../issuance/issuance-refusal.ts';
 import { type IssuanceDeps, issueX509Svid } from '../issuance/issue.ts';
 import type { Registry } from '../registry/registry.ts';

@@ -7,7 +7,7 @@ import type { Clock, Watch } from '../../core/index.ts';
 import { CertificateError, type Certificate, parseCertificate } from '../../pki/index.ts';
 import type { Caller, PeerVerdict } from '../../rpc/index.ts';
 import { pathOf, type SpiffeId, verifyX509Svid } from '../../spiffe/index.ts';
-import type { Trust } from '../authority/authorities.ts';
+import type { Trust } from '../authority/trust.ts';
 import type { NodeCaller } from '../issuance/profile.ts';
 import { NodeApiError } from './node-api-error.ts';
 

@@ -8,8 +8,8 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import {
   type Clock,
   type Closable,
-  CodedError,
   describeError,
+  equalBytes,
   type Logger,
   type Timer,
   type Watch,
@@ -20,7 +20,7 @@ import {
   keySigner,
   pemEncode,
 } from '../../pki/index.ts';
-import type { Trust } from '../authority/authorities.ts';
+import type { Trust } from '../authority/trust.ts';
 import { IssuanceRefusedError } from '../issuance/issuance-refusal.ts';
 import { type IssuanceDeps, issueX509Svid } from '../issuance/issue.ts';
 
@@ -44,12 +44,15 @@ export async function startServerSvid(deps: ServerSvidDeps): Promise<ServerSvid>
   let renewing: Promise<void> | undefined;
   let closed = false;
 
+  const isUnder = ({ activeRoot }: Trust): boolean =>
+    equalBytes(activeRoot.certificate.der, svid.root);
   const renew = async (): Promise<void> => {
     try {
       svid = await makeSvid(deps);
-      schedule(halfLifeMs());
+      // The root may have changed while it was made.
+      schedule(isUnder(trust.current()) ? halfLifeMs() : retryMs);
     } catch (error) {
-      if (!(error instanceof CodedError)) throw error;
+      // Whatever it was, the certificate in use is good for a while yet, and is tried for again.
       log.error("the CA's own certificate could not be renewed", { reason: describeError(error) });
       schedule(retryMs);
     } finally {
@@ -66,8 +69,8 @@ export async function startServerSvid(deps: ServerSvidDeps): Promise<ServerSvid>
   const halfLifeMs = (): number => Math.max(retryMs, (svid.notAfterMs - clock.wallMs()) / 2);
 
   // A node that pins the active root must find that root above our certificate.
-  const unsubscribe = trust.subscribe(({ activeRoot }) => {
-    if (activeRoot.id !== svid.rootId) schedule(0);
+  const unsubscribe = trust.subscribe((now) => {
+    if (!isUnder(now)) schedule(0);
   });
   schedule(halfLifeMs());
   return {
@@ -84,13 +87,12 @@ export async function startServerSvid(deps: ServerSvidDeps): Promise<ServerSvid>
 interface Svid {
   readonly context: SecureContext;
   readonly notAfterMs: number;
-  readonly rootId: string;
+  readonly root: Uint8Array;
 }
 
-async function makeSvid({ issuance, trust }: ServerSvidDeps): Promise<Svid> {
+async function makeSvid({ issuance }: ServerSvidDeps): Promise<Svid> {
   const { privateKey } = generateKeyPair('ec-p256');
   const csr = await createCertificateRequest(keySigner(privateKey));
-  const rootId = trust.current().activeRoot.id;
   const issued = await issueX509Svid(issuance, { subject: { kind: 'ca_server' }, csr });
   if (issued.kind === 'refused') throw new IssuanceRefusedError(issued);
   const context = createSecureContext({
@@ -103,7 +105,7 @@ async function makeSvid({ issuance, trust }: ServerSvidDeps): Promise<Svid> {
     // RFC 8446 §2.2: a resumed session is not verified again, so none may be resumed.
     secureOptions: constants.SSL_OP_NO_TICKET,
   });
-  return { context, notAfterMs: issued.notAfterMs, rootId };
+  return { context, notAfterMs: issued.notAfterMs, root: issued.root };
 }
 
 const retryMs = 500;

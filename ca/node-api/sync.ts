@@ -7,7 +7,7 @@ import type { Entry, SyncRequest, SyncResponse } from '../../api/index.ts';
 import { type Clock, type Logger, sleep, type Watch } from '../../core/index.ts';
 import type { CallContext, Duplex } from '../../rpc/index.ts';
 import type { SpiffeId } from '../../spiffe/index.ts';
-import type { Trust } from '../authority/authorities.ts';
+import type { Trust } from '../authority/trust.ts';
 import type { RegistrationEntry } from '../registry/registration-entry.ts';
 import { toHex } from '../../core/index.ts';
 import { versionLengthMax } from './attest.ts';

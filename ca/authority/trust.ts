@@ -1,0 +1,34 @@
+/** What peers are told of the authorities: the bundle, and which root signs now. */
+
+import { type Bundle, formatBundle, type TrustDomain } from '../../spiffe/index.ts';
+import type { Authority, AuthoritySet } from './authority.ts';
+import { trustedRoots } from './slot.ts';
+
+export interface Trust {
+  readonly bundle: Bundle;
+  /** The bundle as a SPIFFE JWKS document. */
+  readonly bundleDocument: string;
+  readonly activeRoot: Authority;
+  /** The store's revision since which it is so. */
+  readonly revision: number;
+}
+
+export function trustOf(p: {
+  readonly set: AuthoritySet;
+  readonly activeRoot: Authority;
+  readonly trustDomain: TrustDomain;
+  readonly revision: number;
+}): Trust {
+  const { set, activeRoot, trustDomain, revision } = p;
+  const bundle: Bundle = {
+    trustDomain,
+    sequence: set.bundleSequence,
+    refreshHintSeconds,
+    x509Authorities: trustedRoots(set).map(({ certificate }) => certificate),
+    jwtAuthorities: [],
+  };
+  return { bundle, bundleDocument: formatBundle(bundle), activeRoot, revision };
+}
+
+// SPIFFE Trust Domain and Bundle §4.1.2. Agents are pushed to; this is for whoever polls.
+const refreshHintSeconds = 300;

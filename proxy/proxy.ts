@@ -1,6 +1,5 @@
 /** The sidecar, put together in the order of its dependencies and taken apart in reverse. */
 
-import { createWriteStream } from 'node:fs';
 import type { Writable } from 'node:stream';
 import {
   type Clock,
@@ -13,6 +12,7 @@ import {
   WatchSource,
 } from '../core/index.ts';
 import { parsePeerPolicy } from '../policies/index.ts';
+import { openAccessLogFile } from './access-log-file.ts';
 import { type AccessLog, createAccessLog, noAccessLog } from './access-log.ts';
 import { startAdmin } from './admin/admin-server.ts';
 import type { BoundListener } from './admin/proxy-view.ts';
@@ -72,9 +72,9 @@ async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Pro
   const sds = startSecrets(config, deps, scope);
   const material = sds?.material ?? new WatchSource<TlsMaterial | undefined>(undefined);
   const tlsSource = new TlsSource(material, clock);
-  const accessLog = scope.add(openAccessLog(config, deps));
+  const accessLog = scope.add(openAccessLog(config, deps, scope));
   // Then clusters, so that routes can name them.
-  const clusters = startClusters(config, { tlsSource, deadlines, stats, scope });
+  const clusters = startClusters(config, { log, tlsSource, deadlines, stats, scope });
   scope.onClose(tlsSource.subscribe(() => retireAll(clusters)));
   // Then listeners, which make all of it reachable.
   const timeouts = { headMs: config.timeouts.head, idleMs: config.timeouts.idle };
@@ -120,6 +120,7 @@ function startSecrets(config: ProxyConfig, deps: ProxyDeps, scope: Scope): SdsCl
 }
 
 interface ClusterDeps {
+  readonly log: Logger;
   readonly tlsSource: TlsSource;
   readonly deadlines: Deadlines;
   readonly stats: ProxyStats;
@@ -143,7 +144,8 @@ function startClusters(config: ProxyConfig, deps: ClusterDeps): ReadonlyMap<stri
 
 function dialerOf(cluster: ClusterConfig, config: ProxyConfig, deps: ClusterDeps): Dialer {
   const { deadlines, tlsSource: source } = deps;
-  const dialing = { deadlines, connectMsMax: config.timeouts.connect };
+  const log = deps.log.with({ cluster: cluster.name });
+  const dialing = { log, deadlines, connectMsMax: config.timeouts.connect };
   if (cluster.tls === undefined) return createDialer(undefined, dialing);
   // ALPN has to say what the cluster is for, and that stands with the listeners that use it.
   const protocols = protocolsOf(isForHttp1(cluster.name, config) ? 'http1' : 'tcp');
@@ -168,13 +170,12 @@ async function startDirection(
   return serving;
 }
 
-function openAccessLog(config: ProxyConfig, deps: ProxyDeps): AccessLog {
+function openAccessLog(config: ProxyConfig, deps: ProxyDeps, scope: Scope): AccessLog {
   if (config.accessLog === 'off') return noAccessLog;
   if (config.accessLog === 'stdout') return createAccessLog(deps.stdout, deps.clock);
-  const file = createWriteStream(config.accessLog, { flags: 'a', mode: 0o640 });
-  file.on('error', (error) => {
-    deps.log.error('the access log cannot be written', { reason: error.message });
-  });
+  const file = openAccessLogFile(config.accessLog, deps.log);
+  // After the log itself, which writes its last lines first.
+  scope.onClose(() => void file.end());
   return createAccessLog(file, deps.clock);
 }
 

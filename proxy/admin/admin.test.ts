@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ListenError } from '../../rpc/index.ts';
 import {
@@ -62,6 +63,21 @@ test('a port in use is one line that names it, and nothing of the proxy stays', 
   });
   await expect(start).rejects.toThrow(ListenError);
   await expect(start).rejects.toThrow(`listener second: 127.0.0.1:${taken.port} is in use`);
+});
+
+test('an access log that cannot be opened is an error at start', async () => {
+  const config = (accessLog: string): Record<string, unknown> => ({
+    accessLog,
+    listeners: [
+      { name: 'in', address: '127.0.0.1:0', plaintext: true, protocol: 'tcp', cluster: 'app' },
+    ],
+    clusters: [{ name: 'app', endpoints: ['127.0.0.1:9'] }],
+  });
+  const start = mesh.sidecar(undefined, config(`${mesh.directory}/none/access.log`));
+  await expect(start).rejects.toThrow('cannot open the access log');
+  const path = `${mesh.directory}/access.log`;
+  await (await mesh.sidecar(undefined, config(path))).proxy.close();
+  expect(existsSync(path)).toBe(true);
 });
 
 test('closing lets the request under way end, takes no other, and says so', async () => {

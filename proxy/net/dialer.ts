@@ -2,6 +2,7 @@
 
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
+import type { Logger } from '../../core/index.ts';
 import type { PeerPolicy } from '../../policies/index.ts';
 import { peerChainOf } from '../../rpc/index.ts';
 import { Connection } from './connection.ts';
@@ -31,6 +32,7 @@ export interface Dialer {
 }
 
 export interface DialerDeps {
+  readonly log: Logger;
   readonly deadlines: Deadlines;
   readonly connectMsMax: number;
 }
@@ -88,11 +90,13 @@ class DialAttempt implements Expiring {
   readonly inlet = new Inlet();
   deadlineMs: number;
   readonly #deadlines: Deadlines;
+  readonly #log: Logger;
   #socket: Socket | undefined;
   #done: ((outcome: DialOutcome) => void) | undefined;
 
   constructor(deps: DialerDeps, done: (outcome: DialOutcome) => void) {
     this.#deadlines = deps.deadlines;
+    this.#log = deps.log;
     this.#done = done;
     this.deadlineMs = deps.deadlines.in(deps.connectMsMax);
     deps.deadlines.add(this);
@@ -115,6 +119,10 @@ class DialAttempt implements Expiring {
   }
 
   fail(code: DialFailure, detail: string): void {
+    if (code === 'peer_refused' && this.#done !== undefined) {
+      const peer = `${this.#socket?.remoteAddress ?? '?'}:${this.#socket?.remotePort ?? 0}`;
+      this.#log.warn('a TLS server was refused', { peer, reason: detail });
+    }
     this.#finish({ kind: 'failed', code, detail });
   }
 

@@ -45,8 +45,12 @@ export class Cluster implements Closable {
   /** A connection of its own to the endpoint whose turn it is, for protocols without exchanges. */
   dial(done: (outcome: DialOutcome) => void): void {
     this.#dialer.dial(this.nextPool().endpoint, (outcome) => {
-      if (outcome.kind === 'connected') this.#stats.connectionsOpened += 1;
-      else this.#stats.connectionsFailed += 1;
+      if (outcome.kind === 'connected') {
+        this.#stats.connectionsOpened += 1;
+      } else {
+        this.#stats.connectionsFailed += 1;
+        if (outcome.code === 'peer_refused') this.#stats.peersRefused += 1;
+      }
       done(outcome);
     });
   }

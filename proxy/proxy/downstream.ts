@@ -167,8 +167,12 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
     this.status = head.status;
     const framing = framingToward(head.framing, this.#head.minorVersion);
     this.#isResponseChunked = framing.kind === 'chunked';
+    // An answer before the end of the request is mostly a refusal, and the rest of the request is not read.
     this.#keepsAlive =
-      this.#head.keepAlive && framing.kind !== 'until_close' && !this.#stream.isLast;
+      this.#head.keepAlive &&
+      framing.kind !== 'until_close' &&
+      this.#isRequestEnded &&
+      !this.#stream.isLast;
     const edits = responseEdits(this.#head, framing, this.#keepsAlive);
     this.#sendResponse(encodeResponseHead(head, edits));
   }

@@ -71,6 +71,7 @@ export function createPoolStats(): PoolStats {
     connectionsFailed: 0,
     connectionsActive: 0,
     connectionsIdle: 0,
+    peersRefused: 0,
     overflows: 0,
   };
 }

@@ -1,8 +1,9 @@
 /** From a `tls_certificate` secret to our identity: everything is checked before anything is replaced. */
 
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import type { SecureContext } from 'node:tls';
 import type { Secret } from '../../api/index.ts';
-import { CodedError, equalBytes } from '../../core/index.ts';
+import { CodedError, equalBytes, systemErrorCode } from '../../core/index.ts';
 import { parsePemCertificates } from '../../pki/index.ts';
 import { parseX509Svid, type X509Svid } from '../../spiffe/index.ts';
 import { mutualTlsContext } from '../net/mtls/secure-context.ts';
@@ -39,7 +40,7 @@ export function readCertificateSecret(secret: Secret, version: string, nowMs: nu
     }
     return {
       ...svid,
-      context: mutualTlsContext(chainPem, keyPem),
+      context: makeContext(chainPem, keyPem, secret.name),
       notBeforeMs: leaf.notBeforeMs,
       notAfterMs: leaf.notAfterMs,
       version,
@@ -47,6 +48,17 @@ export function readCertificateSecret(secret: Secret, version: string, nowMs: nu
     };
   } finally {
     keyPem.fill(0);
+  }
+}
+
+function makeContext(chainPem: string, keyPem: Buffer, name: string): SecureContext {
+  try {
+    return mutualTlsContext(chainPem, keyPem);
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    // Only the code: the message is OpenSSL's, and nobody knows what it may quote.
+    const reason = `TLS cannot use the certificate of ${name}: ${systemErrorCode(cause) ?? 'refused'}`;
+    throw new SecretError('certificate_unusable', reason);
   }
 }
 

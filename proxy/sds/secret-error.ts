@@ -8,7 +8,7 @@ export type SecretErrorCode =
   | 'secret_source'
   | 'certificate_unreadable'
   | 'certificate_expired'
-  | 'certificate_untrusted'
+  | 'certificate_unusable'
   | 'key_unreadable'
   | 'key_mismatch'
   | 'bundle_unreadable'

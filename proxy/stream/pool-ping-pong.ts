@@ -25,6 +25,8 @@ export interface PoolStats {
   connectionsFailed: number;
   connectionsActive: number;
   connectionsIdle: number;
+  /** TLS servers that were not who they should be; counted as failed too. */
+  peersRefused: number;
   overflows: number;
 }
 
@@ -135,6 +137,7 @@ export class PingPongPool implements ConnectionOwner {
     this.#dialing -= 1;
     if (outcome.kind === 'failed') {
       this.#stats.connectionsFailed += 1;
+      if (outcome.code === 'peer_refused') this.#stats.peersRefused += 1;
       this.#waiters.shift()?.onNoConnection(outcome.code, outcome.detail);
       return;
     }

@@ -202,14 +202,21 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
+export interface GetOptions {
+  readonly method?: string;
+  readonly body?: string;
+  readonly headers?: Record<string, string>;
+  readonly signal?: AbortSignal;
+}
+
 export function get(
   port: number,
   path: string,
-  options: { method?: string; body?: string; headers?: Record<string, string> } = {},
+  options: GetOptions = {},
 ): Promise<HttpAnswer> {
-  const { method = 'GET', body, headers = {} } = options;
+  const { method = 'GET', body, headers = {}, signal } = options;
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ port, path, method, headers, agent: false }, (response) => {
+    const request = httpRequest({ port, path, method, headers, signal, agent: false }, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('error', reject);

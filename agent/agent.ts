@@ -83,7 +83,8 @@ async function start(config: AgentConfig, deps: AgentDeps, scope: Scope): Promis
   const svids = new WatchSource<EntrySvids>(new Map());
   const trust = createTrustReports();
 
-  // 3–5. The socket is served from the first moment: a client that is early waits, it does not fail.
+  // 3–5. The socket is served from the first moment: an early SDS client waits, a Workload API client is
+  // told to come back.
   const callers = createAttestedCallers({ attestors: [createUnixAttestor({ log })], state, log });
   const identities = createCallerIdentities({ callers, state, svids });
   const server = scope.add(createRpcServer(log));
@@ -100,7 +101,7 @@ async function start(config: AgentConfig, deps: AgentDeps, scope: Scope): Promis
 
   // 1. The node is attested with a key that every retry uses again.
   const { address } = config.ca;
-  const open = (svid: NodeSvid | undefined, bundles: BundleSet): NodeApi =>
+  const open = (svid: NodeSvid, bundles: BundleSet): NodeApi =>
     openCaClient({
       address,
       trustDomain,
@@ -111,7 +112,9 @@ async function start(config: AgentConfig, deps: AgentDeps, scope: Scope): Promis
   const nodeKey = createNodeKey();
   const attest = async (): Promise<NodeAttestation> => {
     const target = { address, trust: config.ca.trust, trustDomain };
-    const roots = await bootstrapRoots(target, clock, signal);
+    // A pin is for the first time; after a root rotation only the bundle knows the CA.
+    const known = state.current()?.bundles.get(trustDomain)?.x509Authorities;
+    const roots = known ?? (await bootstrapRoots(target, clock, signal));
     const api = openCaClient({ address, trustDomain, roots, identity: undefined, clock });
     try {
       return await attestOnce(

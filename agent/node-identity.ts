@@ -22,13 +22,10 @@ import type { NodeApi } from './node-api.ts';
 import type { NodeSvid } from './node-svid.ts';
 import { unlessAborted } from './unless-aborted.ts';
 
-export interface NodeIdentity extends Closable {
-  readonly svid: Watch<NodeSvid>;
-}
-
 export interface NodeIdentityDeps extends AttestNodeDeps {
   readonly api: Watch<NodeApi>;
   readonly state: Watch<CaState | undefined>;
+  /** Where each new SVID is published. */
   readonly svid: WatchSource<NodeSvid>;
   /** The bundles to check an answer against. */
   readonly bundles: () => BundleSet;
@@ -38,11 +35,10 @@ export interface NodeIdentityDeps extends AttestNodeDeps {
   readonly onRefused: (error: AgentError) => void;
 }
 
-export function startNodeIdentity(deps: NodeIdentityDeps): NodeIdentity {
+export function startNodeIdentity(deps: NodeIdentityDeps): Closable {
   const ended = new AbortController();
   const running = renewForEver(deps, ended.signal);
   return {
-    svid: deps.svid,
     async close() {
       ended.abort();
       await running;
@@ -57,7 +53,8 @@ async function renewForEver(deps: NodeIdentityDeps, signal: AbortSignal): Promis
     if (failures === 0) await untilDue(deps, signal);
     else await sleep(deps.clock, backoffMs(renewBackoff, failures - 1, deps.random), signal);
     if (signal.aborted) return;
-    const outcome = await unlessAborted(signal, renewOnce(deps, signal));
+    const level = failures === 0 ? 'warn' : 'debug';
+    const outcome = await unlessAborted(signal, renewOnce(deps, level, signal));
     if (outcome === 'refused') return;
     // Still due after a renewal: the CA answers with another root than it names. Not in a tight loop.
     failures = outcome === 'renewed' && !isDue(deps) ? 0 : failures + 1;
@@ -66,6 +63,7 @@ async function renewForEver(deps: NodeIdentityDeps, signal: AbortSignal): Promis
 
 async function renewOnce(
   deps: NodeIdentityDeps,
+  level: 'warn' | 'debug',
   signal: AbortSignal,
 ): Promise<'renewed' | 'failed' | 'refused'> {
   const { clock, log } = deps;
@@ -80,7 +78,7 @@ async function renewOnce(
     return 'renewed';
   } catch (error) {
     if (signal.aborted) return 'failed';
-    log.warn('the node SVID could not be renewed', { reason: describeError(error), expired });
+    log[level]('the node SVID could not be renewed', { reason: describeError(error), expired });
     // While the SVID lives the refusal may be of the moment (a CA that has just restarted).
     if (!expired || !isFinal(error)) return 'failed';
     deps.onRefused(

@@ -55,7 +55,9 @@ async function syncForEver(deps: SyncDeps, signal: AbortSignal): Promise<void> {
     if (outcome.kind === 'moved') continue;
     failures = outcome.served ? 0 : failures + 1;
     const waitMs = backoffMs(syncBackoff, failures, deps.random);
-    deps.log.warn('the CA cannot be reached; what was issued goes on being served', {
+    // The first break is news; the tries that follow it in an outage are not.
+    const level = failures <= 1 ? 'warn' : 'debug';
+    deps.log[level]('the CA cannot be reached; what was issued goes on being served', {
       reason: outcome.reason,
       retryInMs: Math.round(waitMs),
     });

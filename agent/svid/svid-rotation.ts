@@ -97,7 +97,9 @@ class Rotation {
         random,
       });
     } catch (error) {
-      log.warn('no SVIDs could be fetched; those at hand go on being served', {
+      // The first failure of an outage is news; the tries that follow it are not.
+      const level = due.every((slot) => slot.retry === undefined) ? 'warn' : 'debug';
+      log[level]('no SVIDs could be fetched; those at hand go on being served', {
         count: entries.length,
         reason: describeError(error),
       });

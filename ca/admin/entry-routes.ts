@@ -27,7 +27,13 @@ export function entryRoutes(deps: AdminDeps): RouteOptions[] {
       checkTtl(ttlMs, deps.lifetimes);
       const draft: EntryDraft = { ...rest, x509SvidTtlMs: ttlMs };
       const entry = await registry.createEntry(draft);
-      await record('entry.created', actorOf(request), entry);
+      try {
+        await record('entry.created', actorOf(request), entry);
+      } catch (error) {
+        // An entry that could not be recorded must not stand.
+        await registry.deleteEntry(entry.id);
+        throw error;
+      }
       return entryView(entry);
     }),
     getRoute('/v1/entries', async (request): Promise<EntryList> => {

@@ -1,5 +1,5 @@
 /**
- * The CA's own server certificate: issued through the same cycle as any other, over a key that lives in
+ * The CA's own server certificate: issued through the same cycle as every other, over a key that lives in
  * memory alone, and renewed at half its life or as soon as another root signs.
  */
 

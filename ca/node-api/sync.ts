@@ -47,7 +47,13 @@ export async function syncNode(
   const ended = new AbortController();
   const end = (): void => ended.abort();
   signal.addEventListener('abort', end, { once: true });
-  const expiry = deps.clock.after(node.notAfterMs + 1000 - deps.clock.wallMs(), end);
+  let expiry = deps.clock.after(0, () => watchExpiry());
+  const watchExpiry = (): void => {
+    const leftMs = node.notAfterMs + 1000 - deps.clock.wallMs();
+    // A timer may fire early: wall time may jump, and no timer lasts for months.
+    if (leftMs <= 0) end();
+    else expiry = deps.clock.after(leftMs, watchExpiry);
+  };
   const report = (request: SyncRequest): void =>
     connection.reported(
       request.appliedRevision,
@@ -57,23 +63,29 @@ export async function syncNode(
   report(first.value);
   deps.log.info('node connected', { node: node.id, address: node.address });
   try {
-    const reading = readReports(requests, report).finally(end);
-    await pushStates(deps, stream, connection, first.value.appliedRevision, ended.signal);
-    if (deps.clock.wallMs() >= node.notAfterMs + 1000) {
-      throw new NodeApiError(
-        'unauthenticated',
-        'node_svid_expired',
-        `the certificate that ${node.id} connected with has ended`,
-        { remedy: 'connect again with the renewed one' },
-      );
-    }
-    await reading;
+    // Both are watched to their end, so that a stream that breaks late breaks nothing else.
+    await Promise.all([
+      readReports(requests, report).finally(end),
+      pushStates(deps, stream, connection, first.value.appliedRevision, ended.signal).then(() =>
+        checkNotEnded(deps.clock, node),
+      ),
+    ]);
   } finally {
     expiry.cancel();
     signal.removeEventListener('abort', end);
     connection.close();
     deps.log.info('node disconnected', { node: node.id });
   }
+}
+
+function checkNotEnded(clock: Clock, node: VerifiedNode): void {
+  if (clock.wallMs() < node.notAfterMs + 1000) return;
+  throw new NodeApiError(
+    'unauthenticated',
+    'node_svid_expired',
+    `the certificate that ${node.id} connected with has ended`,
+    { remedy: 'connect again with the renewed one' },
+  );
 }
 
 async function readReports(

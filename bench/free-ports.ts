@@ -1,17 +1,31 @@
 /** Ports for programs that must be told theirs before they start. */
 
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, type Server } from 'node:net';
+import { systemErrorCode } from '../core/index.ts';
 
-/** `count` different ports that were free a moment ago on the loopback address. */
+/**
+ * `count` different ports that were free a moment ago on the loopback address. They lie below those that
+ * the kernel gives to outgoing connections, of which a benchmark makes many.
+ */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  });
-  for (const server of servers) server.close();
-  await Promise.all(servers.map((server) => once(server, 'close')));
-  return ports;
+  const held = new Map<number, Server>();
+  while (held.size < count) {
+    const port = randomInt(portMin, portMax);
+    const server = createServer().listen(port, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+      held.set(port, server);
+    } catch (error) {
+      if (systemErrorCode(error) !== 'EADDRINUSE') throw error;
+    }
+  }
+  const closed = [...held.values()].map((server) => once(server.close(), 'close'));
+  await Promise.all(closed);
+  return [...held.keys()];
 }
+
+const portMin = 10_240;
+// Linux takes ephemeral ports from 32768 on.
+const portMax = 32_768;

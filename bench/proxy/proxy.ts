@@ -48,7 +48,7 @@ export async function benchProxy(options: ProxyBenchOptions, print: Print): Prom
       .flatMap((hop) => hopCandidates(hop, placement, client, wrk))
       .filter(({ name }) => name.includes(options.only));
     // The machine code of a proxy in JavaScript is made while it works; a sidecar works for days.
-    for (const candidate of candidates) await candidate.measure(seconds);
+    for (const candidate of candidates) await candidate.measure(seconds * warmUpFactor);
     const rows = await measureInRounds(candidates, {
       ...options,
       progress: (round, samples) => print(formatRound(round, options, samples, columns[0])),
@@ -148,6 +148,9 @@ const backendScript = fileURLToPath(import.meta.resolve('./backend.ts'));
 
 // Enough that the proxy finds work whenever it looks, few enough for the caches of a small machine.
 const connections = 64;
+
+// V8 compiles a hot path some ten thousand requests after its start, on a busy machine seconds later.
+const warmUpFactor = 5;
 
 const columns: readonly [Column, ...Column[]] = [
   { figure: 'cpuMicrosPerRequest', title: 'CPU µs per request', digits: 1 },

@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { toHex } from '../core/index.ts';
 import {
@@ -12,7 +12,7 @@ import {
 } from './key.ts';
 import { verifySignature } from './signature-algorithm.ts';
 import { keySigner } from './signer.ts';
-import { isRsaSpki, type KeyKind } from './subject-public-key.ts';
+import { isRsaSpki, type KeyKind, keyKindOfSpki } from './subject-public-key.ts';
 
 describe('a key pair', () => {
   test.for<KeyKind>(['ec-p256', 'ec-p384', 'rsa-2048'])('of %s', async (kind) => {
@@ -41,7 +41,37 @@ test('the key identifier is the start of the SHA-256 of the key bits (RFC 7093 Â
   );
 });
 
+describe('a signature', () => {
+  const bytes = Uint8Array.of(1, 2, 3);
+  const rsa = generateKeyPair('rsa-2048');
+  const ec = generateKeyPair('ec-p256');
+
+  // node:crypto goes by the key alone, so the algorithm a certificate names must be held against it.
+  test.for([
+    ['an RSA key as RSA', 'rsa-sha256', rsa, true],
+    ['an RSA key as ECDSA', 'ecdsa-sha256', rsa, false],
+    ['an EC key as ECDSA', 'ecdsa-sha256', ec, true],
+    ['an EC key as RSA', 'rsa-sha256', ec, false],
+  ] as const)('by %s', ([, algorithm, { privateKey, publicKey }, expected]) => {
+    const signature = sign('sha256', bytes, privateKey);
+    expect(verifySignature(algorithm, publicKey, bytes, signature)).toBe(expected);
+  });
+});
+
 describe('what is refused', () => {
+  // OpenSSL reads 06 and 07 before both coordinates as the same point as 04.
+  test.for([
+    ['04', 'ok'],
+    ['06', 'key_malformed'],
+    ['07', 'key_malformed'],
+  ])('a point that begins with %s: %s', ([marker = '', expected]) => {
+    const spki = new Uint8Array(spkiOf(generateKeyPair('ec-p256').publicKey));
+    spki[spki.length - 65] = Number.parseInt(marker, 16);
+    const read = (): KeyKind => keyKindOfSpki(spki);
+    if (expected === 'ok') expect(read()).toBe('ec-p256');
+    else expect(read).toThrow(expect.objectContaining({ code: expected }));
+  });
+
   test.for([
     ['P-521', () => generateKeyPairSync('ec', { namedCurve: 'P-521' }), 'key_kind_unsupported'],
     ['Ed25519', () => generateKeyPairSync('ed25519'), 'key_kind_unsupported'],

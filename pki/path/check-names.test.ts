@@ -69,6 +69,13 @@ test('constraints reach past an authority, bind its own names, and exempt it whe
   expect(chainOver('middle', 'spiffe://mesh.test')).toBe('valid');
   expect(chainOver('middle', 'spiffe://evil.test')).toBe('name_constraint');
   expect(chainOver('root', 'spiffe://evil.test')).toBe('valid');
+  // RFC 5280 §6.1.3 (b): the exemption does not reach the last certificate of the path.
+  const ownName = buildLeaf({
+    name: 'root',
+    issuer: root,
+    extensions: [keyUsage('digitalSignature'), subjectAltName({ uris: ['spiffe://evil.test/a'] })],
+  });
+  expect(codeOf({ chain: certs(ownName), anchors: certs(root) })).toBe('name_constraint');
   const evilLeaf = buildLeaf({
     name: 'leaf',
     issuer: root,

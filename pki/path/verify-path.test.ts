@@ -12,6 +12,7 @@ import {
 import type { Certificate } from '../certificate.ts';
 import { encodeOctetString } from '../der/encode.ts';
 import { encodeAuthorityKeyId } from '../extensions/key-identifiers.ts';
+import { assembleCertificate } from '../issue-certificate.ts';
 import type { PathRefusalCode } from './path-refusal.ts';
 import { VerifiedPairs } from './verified-pairs.ts';
 import { verifyPath } from './verify-path.ts';
@@ -142,6 +143,18 @@ describe('the path', () => {
     expect(codeOf({ chain: chainTo(8), anchors: certs(root) })).toBe('untrusted');
   });
 
+  test('as many candidates as are looked at, and one more', () => {
+    const past = buildAuthority({ name: 'root', notAfterMs: buildNowMs - 1000 }).certificate;
+    const fresh = buildLeaf({ name: 'x', issuer: root });
+    const behind = (count: number): string =>
+      codeOf({
+        chain: certs(fresh),
+        anchors: [...Array.from({ length: count }, () => past), root.certificate],
+      });
+    expect(behind(511)).toBe('valid');
+    expect(behind(512)).toBe('search_exhausted');
+  });
+
   test('a tangle of authorities that all may have issued one another costs a bounded number of checks', () => {
     const tangled = Array.from({ length: 15 }, () => buildAuthority({ name: 'knot' }));
     const first = last(tangled);
@@ -210,6 +223,15 @@ describe('remembered signatures', () => {
     const anchors = certs(buildAuthority({ name: 'issuing' }));
     verifyPath({ chain: certs(leaf), anchors, atMs: buildNowMs, verifiedPairs });
     expect(verifiedPairs.size).toBe(0);
+  });
+
+  test('the same content under another signature is another pair', () => {
+    const pairs = new VerifiedPairs();
+    pairs.add(issuing.certificate, leaf.certificate);
+    const signature = leaf.certificate.signature.toReversed();
+    const der = assembleCertificate(leaf.certificate.tbs, 'ecdsa-sha256', signature);
+    expect(pairs.has(issuing.certificate, { ...leaf.certificate, der, signature })).toBe(false);
+    expect(pairs.has(issuing.certificate, leaf.certificate)).toBe(true);
   });
 
   test('over its capacity the pair unused for longest is forgotten', () => {

@@ -7,7 +7,6 @@ import { parsePeerPolicy, PeerPolicyError } from '../policies/index.ts';
 export type ProxyConfig = z.output<typeof proxySchema>;
 export type ListenerConfig = ProxyConfig['listeners'][number];
 export type ClusterConfig = ProxyConfig['clusters'][number];
-export type RouteConfig = NonNullable<ListenerConfig['routes']>[number];
 
 /** Throws core's ConfigError with every fault of the text, each with its line and column. */
 export function parseProxyConfig(text: string, fileName: string): ProxyConfig {

@@ -28,8 +28,6 @@ export class Connection implements Expiring {
   readonly peer: SpiffeId | undefined;
   readonly remoteAddress: string;
   deadlineMs = never;
-  bytesRead = 0;
-  bytesWritten = 0;
 
   readonly #socket: Socket;
   readonly #deadlines: Deadlines;
@@ -77,7 +75,6 @@ export class Connection implements Expiring {
     this.#listener = listener;
     if (!isFirst) return;
     const receive = (bytes: Buffer): void => {
-      this.bytesRead += bytes.length;
       if (!this.#isClosed) this.#listener?.onData(bytes);
     };
     if (this.#inlet === undefined) this.#socket.on('data', receive);
@@ -89,7 +86,6 @@ export class Connection implements Expiring {
     if (this.#isClosed || this.#isEnding || bytes.length === 0) return true;
     this.#pending.push(bytes);
     this.#pendingBytes += bytes.length;
-    this.bytesWritten += bytes.length;
     this.#scheduleFlush();
     if (this.#pendingBytes + this.#socket.writableLength < this.#socket.writableHighWaterMark) {
       return !this.#isBlocked;

@@ -1,10 +1,10 @@
 /** The current TLS material, as listeners and clusters take it at each handshake. */
 
 import type { Clock, Watch } from '../../../core/index.ts';
-import { type TlsPurpose, VerifiedPairs } from '../../../pki/index.ts';
+import type { TlsPurpose } from '../../../pki/index.ts';
 import type { PeerPolicy } from '../../../policies/index.ts';
 import { type TlsMaterial, whyNotUsable } from './tls-material.ts';
-import { type PeerOutcome, verifyPeer } from './verify-peer.ts';
+import { createPeerMemory, type PeerOutcome, verifyPeer } from './verify-peer.ts';
 
 export type TlsAnswer =
   | { readonly kind: 'ready'; readonly material: TlsMaterial }
@@ -15,7 +15,7 @@ export class TlsSource {
   readonly #material: Watch<TlsMaterial | undefined>;
   readonly #clock: Clock;
   // One for all listeners and clusters, and for all trust: it holds nothing that a new bundle makes wrong.
-  readonly #verifiedPairs = new VerifiedPairs();
+  readonly #memory = createPeerMemory();
 
   constructor(material: Watch<TlsMaterial | undefined>, clock: Clock) {
     this.#material = material;
@@ -41,8 +41,8 @@ export class TlsSource {
     }
     const { bundles } = trust;
     const nowMs = this.#clock.wallMs();
-    const verifiedPairs = this.#verifiedPairs;
-    return verifyPeer({ chain, bundles, purpose, policy, nowMs, verifiedPairs });
+    const memory = this.#memory;
+    return verifyPeer({ chain, bundles, purpose, policy, nowMs, memory });
   }
 
   /** The number of swaps so far; 0 before the first secret. What was made under another is outdated. */

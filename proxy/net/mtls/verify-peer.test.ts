@@ -1,9 +1,8 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { VerifiedPairs } from '../../../pki/index.ts';
 import { parsePeerPolicy } from '../../../policies/index.ts';
 import { type BundleSet, bundleSetOf } from '../../../spiffe/index.ts';
 import { makeTestPki, type TestLeaf, type TestPki } from '../../../test/fakes/test-pki.ts';
-import { type PeerOutcome, verifyPeer } from './verify-peer.ts';
+import { createPeerMemory, type PeerOutcome, verifyPeer } from './verify-peer.ts';
 
 const nowMs = Date.UTC(2026, 10, 22, 12);
 const policy = parsePeerPolicy(['spiffe://mesh.test/web', 'spiffe://partner.test/*']);
@@ -24,8 +23,8 @@ beforeAll(async () => {
 });
 
 function verify(chain: readonly Uint8Array[], bundles = both, atMs = nowMs): PeerOutcome {
-  const verifiedPairs = new VerifiedPairs();
-  return verifyPeer({ chain, bundles, purpose: 'clientAuth', policy, nowMs: atMs, verifiedPairs });
+  const memory = createPeerMemory();
+  return verifyPeer({ chain, bundles, purpose: 'clientAuth', policy, nowMs: atMs, memory });
 }
 
 describe('a peer is accepted', () => {
@@ -39,19 +38,15 @@ describe('a peer is accepted', () => {
   });
 
   test('again, without its signatures being checked again', () => {
-    const verifiedPairs = new VerifiedPairs();
-    const options = {
-      chain: web.chainDer,
-      purpose: 'clientAuth',
-      policy,
-      nowMs,
-      verifiedPairs,
-    } as const;
+    const memory = createPeerMemory();
+    const options = { chain: web.chainDer, purpose: 'clientAuth', policy, nowMs, memory } as const;
     verifyPeer({ ...options, bundles: both });
-    const { size } = verifiedPairs;
+    const { size } = memory.verifiedPairs;
     expect(size).toBeGreaterThan(0);
+    expect(memory.certificates.size).toBe(2);
     expect(verifyPeer({ ...options, bundles: both }).kind).toBe('accepted');
-    expect(verifiedPairs.size).toBe(size);
+    expect(memory.verifiedPairs.size).toBe(size);
+    expect(memory.certificates.size).toBe(2);
     // What is remembered is no trust: without the bundle the same chain is worth nothing.
     const without = bundleSetOf([partner.bundle]);
     expect(verifyPeer({ ...options, bundles: without }).kind).toBe('refused');

@@ -1,14 +1,10 @@
 /** Who a TLS peer is: its chain against the bundle of its own trust domain, then the list of those let in. */
 
 import { CodedError } from '../../../core/index.ts';
-import {
-  type Certificate,
-  parseCertificate,
-  type TlsPurpose,
-  type VerifiedPairs,
-} from '../../../pki/index.ts';
+import { type Certificate, type TlsPurpose, VerifiedPairs } from '../../../pki/index.ts';
 import { decidePeer, type PeerPolicy } from '../../../policies/index.ts';
 import { type BundleSet, type SpiffeId, verifyX509Svid } from '../../../spiffe/index.ts';
+import { ParsedCertificates } from './parsed-certificates.ts';
 
 export type PeerRefusal =
   | 'no_certificate'
@@ -20,6 +16,20 @@ export type PeerOutcome =
   | { readonly kind: 'accepted'; readonly id: SpiffeId }
   | { readonly kind: 'refused'; readonly code: PeerRefusal; readonly detail: string };
 
+/**
+ * What makes a peer that comes again cheap. It holds no verdict: names, time, trust and the list are
+ * judged anew every time.
+ */
+export interface PeerMemory {
+  readonly certificates: ParsedCertificates;
+  /** Signatures that held before. */
+  readonly verifiedPairs: VerifiedPairs;
+}
+
+export function createPeerMemory(): PeerMemory {
+  return { certificates: new ParsedCertificates(), verifiedPairs: new VerifiedPairs() };
+}
+
 export interface VerifyPeer {
   /** DER, leaf first, as the peer presented it. TLS itself has proved that the peer holds the leaf's key. */
   readonly chain: readonly Uint8Array[];
@@ -27,21 +37,20 @@ export interface VerifyPeer {
   readonly purpose: TlsPurpose;
   readonly policy: PeerPolicy;
   readonly nowMs: number;
-  /** Signatures that held before: a peer that comes again costs none. */
-  readonly verifiedPairs: VerifiedPairs;
+  readonly memory: PeerMemory;
 }
 
 export function verifyPeer(options: VerifyPeer): PeerOutcome {
-  const { chain, bundles, purpose, policy, nowMs, verifiedPairs } = options;
+  const { chain, bundles, purpose, policy, nowMs, memory } = options;
   if (chain.length === 0) return refused('no_certificate', 'the peer sent no certificate');
-  const certificates = parseChain(chain);
+  const certificates = parseChain(chain, memory.certificates);
   if (typeof certificates === 'string') return refused('certificate_unreadable', certificates);
   const verdict = verifyX509Svid({
     chain: certificates,
     bundles,
     atMs: nowMs,
     purpose,
-    verifiedPairs,
+    verifiedPairs: memory.verifiedPairs,
   });
   if (verdict.kind === 'refused') return refused('certificate_untrusted', verdict.detail);
   const decision = decidePeer(policy, verdict.id);
@@ -49,9 +58,12 @@ export function verifyPeer(options: VerifyPeer): PeerOutcome {
   return { kind: 'accepted', id: verdict.id };
 }
 
-function parseChain(chain: readonly Uint8Array[]): readonly Certificate[] | string {
+function parseChain(
+  chain: readonly Uint8Array[],
+  certificates: ParsedCertificates,
+): readonly Certificate[] | string {
   try {
-    return chain.map((der) => parseCertificate(der));
+    return chain.map((der) => certificates.parse(der));
   } catch (error) {
     if (error instanceof CodedError) {
       return `the peer's certificate cannot be read: ${error.message}`;

@@ -7,9 +7,11 @@
  * | `entry-identity/<hash>` | the id of the one entry with this parent, SPIFFE ID and selectors |
  * | `nodes/<attestor>/<name>` | an attested node, under the tail of its SPIFFE ID |
  * | `tokens/<token id>` | a join token (its hash, never its text) |
- * | `authorities/<key id>` | a root authority: certificate, state, sealed key |
- * | `issuing/<replica>` | a replica's issuing authority: chain, sealed key |
- * | `settings/<name>` | what the whole trust domain agrees on, such as the bundle's sequence |
+ * | `authorities/<key id>` | an authority of either tier: certificate, state, sealed key |
+ * | `settings/identity` | the trust domain, and a value sealed under the key-encryption key |
+ * | `settings/authorities` | the bundle's sequence; written with every change of an authority |
+ * | `settings/serial-epoch` | the last epoch of serial numbers that was taken |
+ * | `settings/audit-key` | the sealed key that signs the audit log's checkpoints |
  *
  * Keys are printable ASCII, so that byte order and string order are one.
  */
@@ -20,7 +22,6 @@ export const storePrefixes = {
   nodes: 'nodes/',
   tokens: 'tokens/',
   authorities: 'authorities/',
-  issuing: 'issuing/',
   settings: 'settings/',
 } as const;
 
@@ -31,6 +32,5 @@ export const storeKeys = {
   node: (name: string): string => storePrefixes.nodes + name,
   token: (tokenId: string): string => storePrefixes.tokens + tokenId,
   authority: (keyId: string): string => storePrefixes.authorities + keyId,
-  issuing: (replica: string): string => storePrefixes.issuing + replica,
   setting: (name: string): string => storePrefixes.settings + name,
 } as const;

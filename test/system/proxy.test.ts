@@ -1,0 +1,133 @@
+/** The sidecar as a process: fed by SDS, stopped by a signal, and clear about what it cannot have. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { certificateSecret } from '../fakes/fake-sds.ts';
+import { get, okResponse, ProxyMesh, scripted, until } from '../fakes/proxy-mesh.ts';
+import { runSignet } from './signet-command.ts';
+
+let mesh: ProxyMesh;
+beforeAll(async () => {
+  mesh = await ProxyMesh.start();
+});
+afterAll(() => mesh.close());
+
+function writeConfig(name: string, config: Record<string, unknown>): string {
+  const path = join(mesh.directory, name);
+  writeFileSync(path, JSON.stringify({ node: { id: 'test' }, accessLog: 'stdout', ...config }));
+  return path;
+}
+
+interface Started {
+  readonly child: ChildProcess;
+  readonly port: number;
+  readonly adminPort: number;
+  /** Lines of standard output, which is the access log. */
+  readonly lines: () => string[];
+}
+
+/** Starts `signet proxy run` and reads its ports from its log. */
+async function startProcess(config: string): Promise<Started> {
+  const child = spawn(process.execPath, ['cli/signet.ts', 'proxy', 'run', '--config', config]);
+  mesh.scope.onClose(() => void child.kill('SIGKILL'));
+  let log = '';
+  let out = '';
+  child.stderr.on('data', (bytes) => {
+    log += String(bytes);
+  });
+  child.stdout.on('data', (bytes) => {
+    out += String(bytes);
+  });
+  await until(() => log.includes('"adminPort"') || child.exitCode !== null);
+  const port = Number(/"name":"in"[^\n]*?"port":(\d+)/.exec(log)?.[1]);
+  const adminPort = Number(/"adminPort":(\d+)/.exec(log)?.[1]);
+  return { child, port, adminPort, lines: () => out.trim().split('\n') };
+}
+
+test('a process takes its secrets by SDS, serves, swaps, drains at SIGTERM and keeps its id', async () => {
+  const app = await mesh.server(scripted(() => okResponse('hello')));
+  const made = await mesh.readySds('/orders');
+  const config = writeConfig('proxy.yaml', {
+    sds: { socket: made.path },
+    admin: '127.0.0.1:0',
+    listeners: [
+      {
+        name: 'in',
+        address: '127.0.0.1:0',
+        tls: { allow: ['spiffe://mesh.test/*'] },
+        protocol: 'http1',
+        routes: [{ prefix: '/', cluster: 'app' }],
+      },
+    ],
+    clusters: [{ name: 'app', endpoints: [`127.0.0.1:${app.port}`] }],
+  });
+  const { child, port, adminPort, lines } = await startProcess(config);
+  let status = 0;
+  while (status !== 200) status = (await get(adminPort, '/readyz')).status;
+  const leaf = await mesh.pki.issueLeaf({ id: '/web' });
+  const ask = async (): Promise<{ text: string; serial: string | undefined }> => {
+    const socket = connect({
+      port,
+      cert: leaf.chainPem,
+      key: leaf.keyPem,
+      rejectUnauthorized: false,
+    });
+    let text = '';
+    let serial: string | undefined;
+    socket.on('secureConnect', () => {
+      serial = socket.getPeerX509Certificate()?.serialNumber.toLowerCase();
+    });
+    socket.on('data', (bytes: Buffer) => {
+      text += bytes.toString();
+    });
+    socket.write('GET /x?secret=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    await once(socket, 'close');
+    return { text, serial };
+  };
+  const first = await ask();
+  expect(first.text).toMatch(/^HTTP\/1.1 200 OK[^]*hello$/);
+
+  const next = await mesh.pki.issueLeaf({ id: '/orders' });
+  made.sds.set(certificateSecret(next));
+  let serial = first.serial;
+  while (serial === first.serial) ({ serial } = await ask());
+  expect(serial).toBe(next.certificate.serial);
+  expect(child.exitCode).toBe(null);
+
+  child.kill('SIGTERM');
+  const [code] = (await once(child, 'exit')) as [number | null];
+  expect(code).toBe(0);
+  const entry = JSON.parse(lines()[0] ?? '{}') as Record<string, unknown>;
+  expect(entry).toMatchObject({ path: '/x', status: 200, peer: 'spiffe://mesh.test/web' });
+});
+
+test('a port in use is one line that names it, and exit code 2', async () => {
+  const taken = await mesh.server(() => {});
+  const config = (port: number): string =>
+    writeConfig(`taken-${port}.yaml`, {
+      admin: '127.0.0.1:0',
+      listeners: [
+        {
+          name: 'in',
+          address: `127.0.0.1:${port}`,
+          plaintext: true,
+          protocol: 'tcp',
+          cluster: 'app',
+        },
+      ],
+      clusters: [{ name: 'app', endpoints: ['127.0.0.1:9'] }],
+    });
+  const { code, stderr } = await runSignet(['proxy', 'run', '--config', config(taken.port)]);
+  expect(code).toBe(2);
+  expect(stderr.trim().split('\n')).toEqual([
+    expect.stringMatching(new RegExp(`^signet: listener in: 127.0.0.1:${taken.port} is in use`)),
+  ]);
+  const free = await startProcess(config(0));
+  expect(free.port).toBeGreaterThan(0);
+  free.child.kill('SIGTERM');
+  await once(free.child, 'exit');
+});

@@ -13,9 +13,19 @@ export default defineConfig({
           name: 'unit',
           include: [`${rooms}/**/*.test.ts`, 'test/architecture/**/*.test.ts'],
           testTimeout: 10_000,
+          // No room keeps state at import, so files may share one: loading it a hundred times costs more
+          // than all tests together.
+          isolate: false,
         },
       },
-      { test: { name: 'contract', include: ['test/contract/**/*.test.ts'], testTimeout: 20_000 } },
+      {
+        test: {
+          name: 'contract',
+          include: ['test/contract/**/*.test.ts'],
+          testTimeout: 20_000,
+          isolate: false,
+        },
+      },
       {
         test: {
           name: 'system',

@@ -276,11 +276,6 @@ describe('faults of the server', () => {
     if (status === 502) expect(answer.body).toContain('no response from cluster app: ');
   });
 
-  test('one that does not answer is a 504', async () => {
-    const { port } = await before(() => '', { response: '50ms' });
-    expect(await get(port, '/')).toMatchObject({ status: 504 });
-  });
-
   test('one that is not there is a 503', async () => {
     const gone = await mesh.server(() => {});
     gone.close();
@@ -408,6 +403,14 @@ describe('faults of the client', () => {
     await until(() => isDropped);
     expect(received).not.toContain('smuggled');
   });
+});
+
+// Side by side, since each waits for a sweep of the deadlines.
+describe.concurrent('slowness', () => {
+  test('a server that does not answer is a 504', async () => {
+    const { port } = await before(() => '', { response: '50ms' });
+    expect(await get(port, '/')).toMatchObject({ status: 504 });
+  });
 
   test('a head that comes too slowly gets 408, an idle connection just ends', async () => {
     const { port } = await before(() => okResponse(''), { head: '1ms', idle: '1ms' });
@@ -417,6 +420,66 @@ describe('faults of the client', () => {
     expect(await slow.readAll()).toMatch(/^HTTP\/1.1 408/);
     expect(await idle.readAll()).toBe('');
     for (const client of [slow, idle]) client.close();
+  });
+
+  test('a body that stops in the middle is a 408, and the server is left', async () => {
+    let isLeft = false;
+    const app = await mesh.server((socket) => {
+      socket.resume().on('end', () => {
+        isLeft = true;
+      });
+    });
+    const { inPort } = await mesh.plain(app.port, { timeouts: { idle: '1ms' } });
+    const client = new RawClient(inPort);
+    client.send(`POST / HTTP/1.1\r\n${host}Content-Length: 10\r\n\r\nabc`);
+    expect(await client.readAll()).toMatch(/^HTTP\/1.1 408/);
+    await until(() => isLeft);
+    client.close();
+  });
+
+  test('a client that stops reading is dropped in the end', async () => {
+    const app = await mesh.server((socket) => {
+      socket.once('data', () => {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${64 * 1024 * 1024}\r\n\r\n`);
+        socket.write(Buffer.alloc(64 * 1024 * 1024));
+      });
+    });
+    const sidecar = await mesh.plain(app.port, { timeouts: { idle: '1ms' } });
+    const client = new RawClient(sidecar.inPort);
+    client.socket.pause();
+    client.send(`GET / HTTP/1.1\r\n${host}\r\n`);
+    let seen: Record<string, number> = {};
+    while (seen['clientAborts'] !== 1) seen = (await sidecar.stats()).listeners['in'] ?? {};
+    await until(() => app.sockets[0]?.destroyed === true || app.sockets[0]?.readableEnded === true);
+    client.close();
+  });
+
+  test('a piece of a body is passed on when it comes, not when the body ends', async () => {
+    let more = (): void => {};
+    const { port } = await before((_head, socket) => {
+      more = () => void socket.write('3\r\ntwo\r\n0\r\n\r\n');
+      return 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n';
+    });
+    const client = new RawClient(port);
+    client.send(`GET / HTTP/1.1\r\n${host}\r\n`);
+    await client.read((text) => text.includes('one'));
+    expect(client.text).not.toContain('two');
+    more();
+    await client.read((text) => text.endsWith('0\r\n\r\n'));
+    client.close();
+  });
+
+  test('an answer before the end of an upload ends the connection and says so', async () => {
+    const app = await mesh.server((socket) => {
+      socket.once('data', () => socket.write('HTTP/1.1 413 Too Big\r\nContent-Length: 0\r\n\r\n'));
+    });
+    const { inPort } = await mesh.plain(app.port);
+    const client = new RawClient(inPort);
+    client.send(`POST / HTTP/1.1\r\n${host}Content-Length: 1000\r\n\r\nabc`);
+    const text = await client.readAll();
+    expect(text).toMatch(/^HTTP\/1.1 413/);
+    expect(text).toContain('Connection: close');
+    client.close();
   });
 });
 

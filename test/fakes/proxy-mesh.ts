@@ -161,7 +161,8 @@ export class ProxyMesh {
     options: { protocol?: 'http1' | 'tcp'; timeouts?: Record<string, string> } = {},
   ): Promise<TestSidecar & { readonly inPort: number }> {
     const { protocol = 'http1', timeouts = {} } = options;
-    const target = protocol === 'tcp' ? { cluster: 'app' } : { routes: [{ prefix: '/', cluster: 'app' }] };
+    const target =
+      protocol === 'tcp' ? { cluster: 'app' } : { routes: [{ prefix: '/', cluster: 'app' }] };
     const sidecar = await this.sidecar(undefined, {
       listeners: [{ name: 'in', address: '127.0.0.1:0', plaintext: true, protocol, ...target }],
       clusters: [{ name: 'app', endpoints: [`127.0.0.1:${appPort}`] }],
@@ -209,25 +210,24 @@ export interface GetOptions {
   readonly signal?: AbortSignal;
 }
 
-export function get(
-  port: number,
-  path: string,
-  options: GetOptions = {},
-): Promise<HttpAnswer> {
+export function get(port: number, path: string, options: GetOptions = {}): Promise<HttpAnswer> {
   const { method = 'GET', body, headers = {}, signal } = options;
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ port, path, method, headers, signal, agent: false }, (response) => {
-      const parts: Buffer[] = [];
-      response.on('data', (part: Buffer) => parts.push(part));
-      response.on('error', reject);
-      response.on('end', () =>
-        resolve({
-          status: response.statusCode ?? 0,
-          headers: response.headers,
-          body: Buffer.concat(parts).toString('latin1'),
-        }),
-      );
-    });
+    const request = httpRequest(
+      { port, path, method, headers, signal, agent: false },
+      (response) => {
+        const parts: Buffer[] = [];
+        response.on('data', (part: Buffer) => parts.push(part));
+        response.on('error', reject);
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: Buffer.concat(parts).toString('latin1'),
+          }),
+        );
+      },
+    );
     request.on('error', reject);
     request.end(body);
   });
@@ -275,7 +275,9 @@ export class RawClient {
 }
 
 /** A server that answers each request head it sees with the text `answer` gives for it. */
-export function scripted(answer: (head: string, socket: Socket) => string): (socket: Socket) => void {
+export function scripted(
+  answer: (head: string, socket: Socket) => string,
+): (socket: Socket) => void {
   return (socket) => {
     let text = '';
     socket.on('data', (bytes) => {

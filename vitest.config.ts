@@ -1,5 +1,6 @@
 /** Four projects: `unit` and `contract` run all day, `system` and `interop` start real processes. */
 
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 const rooms = '{core,pki,spiffe,rpc,api,policies,ca,sds-server,agent,proxy,cli,bench}';
@@ -7,6 +8,8 @@ const rooms = '{core,pki,spiffe,rpc,api,policies,ca,sds-server,agent,proxy,cli,b
 export default defineConfig({
   test: {
     reporters: ['default', './test/reporters/closing-line.ts'],
+    // All cores: much of a run is waiting for sockets and files.
+    maxWorkers: Math.max(2, availableParallelism()),
     projects: [
       {
         test: {

@@ -33,7 +33,10 @@ export class Connection implements Expiring {
   readonly #deadlines: Deadlines;
   readonly #inlet: Inlet | undefined;
   #listener: ConnectionListener | undefined;
-  #pending: Buffer[] = [];
+  /** What waits for the flush: nearly always one piece or two, so only a third needs a list. */
+  #first: Buffer | undefined;
+  #second: Buffer | undefined;
+  #further: Buffer[] = [];
   #pendingBytes = 0;
   #isFlushScheduled = false;
   /** A write answered false and `onDrain` is owed. */
@@ -84,7 +87,9 @@ export class Connection implements Expiring {
   /** Takes the bytes, which must not be changed afterwards. False asks the caller to wait for `onDrain`. */
   write(bytes: Buffer): boolean {
     if (this.#isClosed || this.#isEnding || bytes.length === 0) return true;
-    this.#pending.push(bytes);
+    if (this.#first === undefined) this.#first = bytes;
+    else if (this.#second === undefined) this.#second = bytes;
+    else this.#further.push(bytes);
     this.#pendingBytes += bytes.length;
     this.#scheduleFlush();
     if (this.#pendingBytes + this.#socket.writableLength < this.#socket.writableHighWaterMark) {
@@ -146,26 +151,36 @@ export class Connection implements Expiring {
   flushNow(): void {
     this.#isFlushScheduled = false;
     if (this.#isClosed) return;
-    const pending = this.#pending;
-    if (pending.length > 0) {
-      const bytes = this.#pendingBytes;
-      this.#pending = [];
-      this.#pendingBytes = 0;
-      this.#writeOnce(pending, bytes);
-    }
+    if (this.#first !== undefined) this.#writeOnce(this.#first);
     if (this.#isEnding) this.#socket.end();
     else if (this.#isBlocked && !this.#socket.writableNeedDrain) this.#onDrain();
   }
 
-  #writeOnce(pending: readonly Buffer[], bytes: number): void {
-    const [only] = pending;
-    if (only !== undefined && pending.length === 1) this.#socket.write(only);
-    else if (bytes <= joinBytesMax) this.#socket.write(Buffer.concat(pending, bytes));
-    else {
-      this.#socket.cork();
-      for (const part of pending) this.#socket.write(part);
-      this.#socket.uncork();
+  #writeOnce(first: Buffer): void {
+    const socket = this.#socket;
+    const second = this.#second;
+    const further = this.#further;
+    const length = this.#pendingBytes;
+    this.#forget();
+    if (second === undefined) {
+      socket.write(first);
+    } else if (length <= joinBytesMax && further.length === 0) {
+      const whole = Buffer.allocUnsafe(length);
+      first.copy(whole, 0);
+      second.copy(whole, first.length);
+      socket.write(whole);
+    } else {
+      socket.cork();
+      for (const part of [first, second, ...further]) socket.write(part);
+      socket.uncork();
     }
+  }
+
+  #forget(): void {
+    this.#first = undefined;
+    this.#second = undefined;
+    if (this.#further.length > 0) this.#further = [];
+    this.#pendingBytes = 0;
   }
 
   #onDrain(): void {
@@ -177,8 +192,7 @@ export class Connection implements Expiring {
   #onClosed(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    this.#forget();
     this.#deadlines.delete(this);
     this.#listener?.onClose(this.#reason);
   }

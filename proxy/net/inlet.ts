@@ -17,9 +17,9 @@ export class Inlet {
   constructor() {
     this.onread = {
       buffer: shared,
-      callback: (length, buffer) => {
+      callback: (length) => {
         const bytes = Buffer.allocUnsafe(length);
-        bytes.set(buffer.subarray(0, length));
+        shared.copy(bytes, 0, 0, length);
         if (this.#receive === undefined) this.#early.push(bytes);
         else this.#receive(bytes);
         return true;
@@ -35,4 +35,4 @@ export class Inlet {
 }
 
 // As much as Node reads at once by itself.
-const shared = new Uint8Array(64 * 1024);
+const shared = Buffer.allocUnsafeSlow(64 * 1024);

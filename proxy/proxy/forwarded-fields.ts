@@ -12,7 +12,8 @@ import type { RequestIds } from './request-id.ts';
 
 /** What is the same for every request of one connection. */
 export interface ForwardedFields {
-  readonly edits: RequestHeadEdits;
+  readonly set: readonly HeaderField[];
+  readonly remove: readonly string[];
 }
 
 /**
@@ -21,13 +22,13 @@ export interface ForwardedFields {
  */
 export function forwardedFields(peer: SpiffeId | undefined): ForwardedFields {
   if (peer === undefined) {
-    return { edits: { set: [['x-forwarded-proto', 'http']], remove: [clientCertField] } };
+    return { set: [['x-forwarded-proto', 'http']], remove: [clientCertField] };
   }
   const set: HeaderField[] = [
     ['x-forwarded-proto', 'https'],
     [clientCertField, `URI=${peer}`],
   ];
-  return { edits: { set } };
+  return { set, remove: [] };
 }
 
 /** The edits for one request, with an ID if it brought none. */
@@ -37,9 +38,10 @@ export function requestEdits(
   ids: RequestIds,
 ): { readonly edits: RequestHeadEdits; readonly requestId: string | undefined } {
   const given = head.headers.get(requestIdField);
-  if (given !== undefined) return { edits: fields.edits, requestId: given };
+  if (given !== undefined) return { edits: fields, requestId: given };
   const requestId = ids.next();
-  return { edits: { ...fields.edits, add: [[requestIdField, requestId]] }, requestId };
+  const { set, remove } = fields;
+  return { edits: { set, remove, add: [[requestIdField, requestId]] }, requestId };
 }
 
 /** What a response's head says of our connection to the client and of the body on it. */

@@ -66,7 +66,11 @@ export { Any } from './gen/google/protobuf/any.ts';
 export {
   AttestRequest,
   AttestResponse,
+  ChallengeRequest,
+  ChallengeResponse,
   Entry,
+  MintJwtSvidsRequest,
+  MintJwtSvidsResponse,
   NodeApiClient,
   type NodeApiServer,
   NodeApiService,
@@ -79,6 +83,7 @@ export {
   SyncRequest,
   SyncResponse,
   TrustReport,
+  X509PopEvidence,
 } from './gen/signet/node/v1/node_api.ts';
 export {
   JWTBundlesRequest,

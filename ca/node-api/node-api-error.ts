@@ -10,7 +10,8 @@ export type NodeApiErrorCode =
   | 'attestor_unknown'
   | 'attestation_refused'
   | 'attestations_many'
-  | 'items_many';
+  | 'items_many'
+  | 'jwt_unimplemented';
 
 export class NodeApiError extends CodedError {
   override readonly name = 'NodeApiError';

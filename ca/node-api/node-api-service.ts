@@ -16,6 +16,13 @@ export interface NodeApiDeps extends AttestDeps, SignDeps, SyncDeps {
 export function nodeApiService(lookup: CallerLookup, deps: NodeApiDeps): NodeApiServer {
   let attesting = 0;
   return {
+    challenge: unary(lookup, async ({ attestor }) => {
+      throw new NodeApiError(
+        'invalid_argument',
+        'attestor_unknown',
+        `node attestor ${JSON.stringify(attestor.slice(0, 32))} gives no challenge`,
+      );
+    }),
     attest: unary(lookup, async (request, { caller }) => {
       if (attesting >= attestingMax) {
         throw new NodeApiError(
@@ -41,6 +48,9 @@ export function nodeApiService(lookup: CallerLookup, deps: NodeApiDeps): NodeApi
     signX509Svids: unary(lookup, async (request, { caller }) =>
       signX509Svids(deps, request, await deps.peers.nodeOf(caller)),
     ),
+    mintJwtSvids: unary(lookup, async () => {
+      throw new NodeApiError('unimplemented', 'jwt_unimplemented', 'this CA mints no JWT-SVIDs');
+    }),
   };
 }
 

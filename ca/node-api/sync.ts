@@ -186,6 +186,9 @@ function stateOf(
     entries: entries.map((entry) => entryOf(entry, deps.x509SvidMs)),
     bundle: Buffer.from(trust.bundleDocument),
     activeRootKeyId: trust.activeRoot.id,
+    crls: [],
+    revokedSerials: [],
+    taintedKeyIds: [],
   };
 }
 

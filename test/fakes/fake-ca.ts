@@ -147,6 +147,9 @@ export class FakeCa {
       entries: this.#entries,
       bundle: this.#bundle(),
       activeRootKeyId: this.active?.keyId ?? '',
+      crls: [],
+      revokedSerials: [],
+      taintedKeyIds: [],
     });
   }
 

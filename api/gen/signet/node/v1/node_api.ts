@@ -30,14 +30,32 @@ export const protobufFileName = 'signet/node/v1/node_api.proto';
  * rest needs a node SVID (mutual TLS).
  */
 
-export interface AttestRequest {
-  /** "join_token" for now. */
+export interface ChallengeRequest {
   attestor: string;
-  /** What the attestor asks for; for join_token the token's UTF-8 text. */
+}
+
+export interface ChallengeResponse {
+  nonce: Buffer;
+}
+
+export interface AttestRequest {
+  /** "join_token" or "x509pop". */
+  attestor: string;
+  /** What the attestor asks for: for join_token the token's UTF-8 text, for x509pop an X509PopEvidence. */
   evidence: Buffer;
   /** PKCS#10, DER. Only its public key is used, after proof of possession. */
   csr: Buffer;
   agentVersion: string;
+}
+
+/** Evidence for "x509pop": the node has the key of a certificate that an authority of the operator's issued. */
+export interface X509PopEvidence {
+  /** DER certificates, leaf first. */
+  chain: Buffer[];
+  /** The nonce that Challenge gave. */
+  nonce: Buffer;
+  /** The leaf key's signature over "signet x509pop v1", a zero byte, the nonce and SHA-256 of the CSR. */
+  signature: Buffer;
 }
 
 export interface AttestResponse {
@@ -80,6 +98,12 @@ export interface SyncResponse {
   bundle: Buffer;
   /** Hex key id of the root under which new SVIDs are issued; an SVID under another is renewed early. */
   activeRootKeyId: string;
+  /** DER CRLs, one per issuing authority that has revoked something. */
+  crls: Buffer[];
+  /** Hex serials that are revoked and have not ended yet, so that an agent can drop what it holds. */
+  revokedSerials: string[];
+  /** Hex key ids of authorities that must be trusted no longer than it takes to replace what stands under them. */
+  taintedKeyIds: string[];
 }
 
 export interface Entry {
@@ -128,6 +152,129 @@ export interface SignX509SvidsResponse_Refusal {
   code: string;
   detail: string;
 }
+
+export interface MintJwtSvidsRequest {
+  items: MintJwtSvidsRequest_Item[];
+}
+
+export interface MintJwtSvidsRequest_Item {
+  entryId: string;
+  audience: string[];
+  /** 0 = the CA's default. */
+  ttlMs: bigint;
+}
+
+export interface MintJwtSvidsResponse {
+  items: MintJwtSvidsResponse_Item[];
+}
+
+export interface MintJwtSvidsResponse_Item {
+  outcome:
+    | { $case: 'minted'; value: MintJwtSvidsResponse_Minted }
+    | {
+        $case: 'refusal';
+        value: SignX509SvidsResponse_Refusal;
+      }
+    | undefined;
+}
+
+export interface MintJwtSvidsResponse_Minted {
+  /** JWS compact serialization. */
+  token: string;
+  expiresAtMs: bigint;
+}
+
+function createBaseChallengeRequest(): ChallengeRequest {
+  return { attestor: '' };
+}
+
+export const ChallengeRequest: MessageFns<ChallengeRequest> = {
+  encode(message: ChallengeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.attestor !== '') {
+      writer.uint32(10).string(message.attestor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChallengeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChallengeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.attestor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseChallengeResponse(): ChallengeResponse {
+  return { nonce: Buffer.alloc(0) };
+}
+
+export const ChallengeResponse: MessageFns<ChallengeResponse> = {
+  encode(message: ChallengeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nonce.length !== 0) {
+      writer.uint32(10).bytes(message.nonce);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChallengeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChallengeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nonce = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
 
 function createBaseAttestRequest(): AttestRequest {
   return { attestor: '', evidence: Buffer.alloc(0), csr: Buffer.alloc(0), agentVersion: '' };
@@ -193,6 +340,74 @@ export const AttestRequest: MessageFns<AttestRequest> = {
             }
 
             message.agentVersion = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseX509PopEvidence(): X509PopEvidence {
+  return { chain: [], nonce: Buffer.alloc(0), signature: Buffer.alloc(0) };
+}
+
+export const X509PopEvidence: MessageFns<X509PopEvidence> = {
+  encode(message: X509PopEvidence, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.chain) {
+      writer.uint32(10).bytes(v!);
+    }
+    if (message.nonce.length !== 0) {
+      writer.uint32(18).bytes(message.nonce);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(26).bytes(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): X509PopEvidence {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseX509PopEvidence();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.chain.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nonce = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.signature = Buffer.from(reader.bytes());
             continue;
           }
         }
@@ -510,7 +725,15 @@ export const TrustReport: MessageFns<TrustReport> = {
 };
 
 function createBaseSyncResponse(): SyncResponse {
-  return { revision: 0n, entries: [], bundle: Buffer.alloc(0), activeRootKeyId: '' };
+  return {
+    revision: 0n,
+    entries: [],
+    bundle: Buffer.alloc(0),
+    activeRootKeyId: '',
+    crls: [],
+    revokedSerials: [],
+    taintedKeyIds: [],
+  };
 }
 
 export const SyncResponse: MessageFns<SyncResponse> = {
@@ -531,6 +754,15 @@ export const SyncResponse: MessageFns<SyncResponse> = {
     }
     if (message.activeRootKeyId !== '') {
       writer.uint32(34).string(message.activeRootKeyId);
+    }
+    for (const v of message.crls) {
+      writer.uint32(42).bytes(v!);
+    }
+    for (const v of message.revokedSerials) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.taintedKeyIds) {
+      writer.uint32(58).string(v!);
     }
     return writer;
   },
@@ -578,6 +810,30 @@ export const SyncResponse: MessageFns<SyncResponse> = {
             }
 
             message.activeRootKeyId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.crls.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.revokedSerials.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.taintedKeyIds.push(reader.string());
             continue;
           }
         }
@@ -1095,8 +1351,324 @@ export const SignX509SvidsResponse_Refusal: MessageFns<SignX509SvidsResponse_Ref
   },
 };
 
+function createBaseMintJwtSvidsRequest(): MintJwtSvidsRequest {
+  return { items: [] };
+}
+
+export const MintJwtSvidsRequest: MessageFns<MintJwtSvidsRequest> = {
+  encode(message: MintJwtSvidsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.items) {
+      MintJwtSvidsRequest_Item.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MintJwtSvidsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMintJwtSvidsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.items.push(MintJwtSvidsRequest_Item.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMintJwtSvidsRequest_Item(): MintJwtSvidsRequest_Item {
+  return { entryId: '', audience: [], ttlMs: 0n };
+}
+
+export const MintJwtSvidsRequest_Item: MessageFns<MintJwtSvidsRequest_Item> = {
+  encode(
+    message: MintJwtSvidsRequest_Item,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.entryId !== '') {
+      writer.uint32(10).string(message.entryId);
+    }
+    for (const v of message.audience) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.ttlMs !== 0n) {
+      if (BigInt.asUintN(64, message.ttlMs) !== message.ttlMs) {
+        throw new globalThis.Error(
+          'value provided for field message.ttlMs of type uint64 too large',
+        );
+      }
+      writer.uint32(24).uint64(message.ttlMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MintJwtSvidsRequest_Item {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMintJwtSvidsRequest_Item();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entryId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.audience.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMintJwtSvidsResponse(): MintJwtSvidsResponse {
+  return { items: [] };
+}
+
+export const MintJwtSvidsResponse: MessageFns<MintJwtSvidsResponse> = {
+  encode(message: MintJwtSvidsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.items) {
+      MintJwtSvidsResponse_Item.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MintJwtSvidsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMintJwtSvidsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.items.push(MintJwtSvidsResponse_Item.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMintJwtSvidsResponse_Item(): MintJwtSvidsResponse_Item {
+  return { outcome: undefined };
+}
+
+export const MintJwtSvidsResponse_Item: MessageFns<MintJwtSvidsResponse_Item> = {
+  encode(
+    message: MintJwtSvidsResponse_Item,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    switch (message.outcome?.$case) {
+      case 'minted':
+        MintJwtSvidsResponse_Minted.encode(message.outcome.value, writer.uint32(10).fork()).join();
+        break;
+      case 'refusal':
+        SignX509SvidsResponse_Refusal.encode(
+          message.outcome.value,
+          writer.uint32(18).fork(),
+        ).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MintJwtSvidsResponse_Item {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMintJwtSvidsResponse_Item();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.outcome = {
+              $case: 'minted',
+              value: MintJwtSvidsResponse_Minted.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.outcome = {
+              $case: 'refusal',
+              value: SignX509SvidsResponse_Refusal.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMintJwtSvidsResponse_Minted(): MintJwtSvidsResponse_Minted {
+  return { token: '', expiresAtMs: 0n };
+}
+
+export const MintJwtSvidsResponse_Minted: MessageFns<MintJwtSvidsResponse_Minted> = {
+  encode(
+    message: MintJwtSvidsResponse_Minted,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.token !== '') {
+      writer.uint32(10).string(message.token);
+    }
+    if (message.expiresAtMs !== 0n) {
+      if (BigInt.asIntN(64, message.expiresAtMs) !== message.expiresAtMs) {
+        throw new globalThis.Error(
+          'value provided for field message.expiresAtMs of type int64 too large',
+        );
+      }
+      writer.uint32(16).int64(message.expiresAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MintJwtSvidsResponse_Minted {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMintJwtSvidsResponse_Minted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.token = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.expiresAtMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type NodeApiService = typeof NodeApiService;
 export const NodeApiService = {
+  /** A fresh nonce, for attestors that must prove possession of a key (x509pop). It is good for a minute. */
+  challenge: {
+    path: '/signet.node.v1.NodeApi/Challenge' as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ChallengeRequest): Buffer =>
+      Buffer.from(ChallengeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ChallengeRequest => ChallengeRequest.decode(value),
+    responseSerialize: (value: ChallengeResponse): Buffer =>
+      Buffer.from(ChallengeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ChallengeResponse => ChallengeResponse.decode(value),
+  },
   /**
    * Trades evidence of what the node is for a node SVID. The same token with the same key may be sent
    * again (a lost answer must not lock a node out); with another key it is refused.
@@ -1149,9 +1721,24 @@ export const NodeApiService = {
     responseDeserialize: (value: Buffer): SignX509SvidsResponse =>
       SignX509SvidsResponse.decode(value),
   },
+  /** JWT-SVIDs for workloads of this node, for the audiences named. One answer per request, in order. */
+  mintJwtSvids: {
+    path: '/signet.node.v1.NodeApi/MintJwtSvids' as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: MintJwtSvidsRequest): Buffer =>
+      Buffer.from(MintJwtSvidsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MintJwtSvidsRequest => MintJwtSvidsRequest.decode(value),
+    responseSerialize: (value: MintJwtSvidsResponse): Buffer =>
+      Buffer.from(MintJwtSvidsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): MintJwtSvidsResponse =>
+      MintJwtSvidsResponse.decode(value),
+  },
 } as const;
 
 export interface NodeApiServer extends UntypedServiceImplementation {
+  /** A fresh nonce, for attestors that must prove possession of a key (x509pop). It is good for a minute. */
+  challenge: handleUnaryCall<ChallengeRequest, ChallengeResponse>;
   /**
    * Trades evidence of what the node is for a node SVID. The same token with the same key may be sent
    * again (a lost answer must not lock a node out); with another key it is refused.
@@ -1163,9 +1750,27 @@ export interface NodeApiServer extends UntypedServiceImplementation {
   sync: handleBidiStreamingCall<SyncRequest, SyncResponse>;
   /** Certificates for workloads of this node. One answer per request, in order; one refusal harms no other. */
   signX509Svids: handleUnaryCall<SignX509SvidsRequest, SignX509SvidsResponse>;
+  /** JWT-SVIDs for workloads of this node, for the audiences named. One answer per request, in order. */
+  mintJwtSvids: handleUnaryCall<MintJwtSvidsRequest, MintJwtSvidsResponse>;
 }
 
 export interface NodeApiClient extends Client {
+  /** A fresh nonce, for attestors that must prove possession of a key (x509pop). It is good for a minute. */
+  challenge(
+    request: ChallengeRequest,
+    callback: (error: ServiceError | null, response: ChallengeResponse) => void,
+  ): ClientUnaryCall;
+  challenge(
+    request: ChallengeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ChallengeResponse) => void,
+  ): ClientUnaryCall;
+  challenge(
+    request: ChallengeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ChallengeResponse) => void,
+  ): ClientUnaryCall;
   /**
    * Trades evidence of what the node is for a node SVID. The same token with the same key may be sent
    * again (a lost answer must not lock a node out); with another key it is refused.
@@ -1223,6 +1828,22 @@ export interface NodeApiClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SignX509SvidsResponse) => void,
+  ): ClientUnaryCall;
+  /** JWT-SVIDs for workloads of this node, for the audiences named. One answer per request, in order. */
+  mintJwtSvids(
+    request: MintJwtSvidsRequest,
+    callback: (error: ServiceError | null, response: MintJwtSvidsResponse) => void,
+  ): ClientUnaryCall;
+  mintJwtSvids(
+    request: MintJwtSvidsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: MintJwtSvidsResponse) => void,
+  ): ClientUnaryCall;
+  mintJwtSvids(
+    request: MintJwtSvidsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: MintJwtSvidsResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createOutput, formatFields, formatRelative, formatTable } from './output.ts';
+import packageJson from '../package.json' with { type: 'json' };
 import { configText, formatFailure } from './run-program.ts';
+import { version } from './version.ts';
 
 test('a table is aligned, without blanks at the ends of lines', () => {
   const text = formatTable(
@@ -61,4 +63,8 @@ test('flags override a config file, and stand alone without one', async () => {
 
 test('a failure is one line for each fault, named for the command', () => {
   expect(formatFailure(new Error('one\ntwo'))).toBe('signet: one two\n');
+});
+
+test('the version is that of the package', () => {
+  expect(version).toBe(packageJson.version);
 });

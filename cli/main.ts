@@ -11,11 +11,12 @@ import { statusCommand } from './commands/status.ts';
 import { svidCommand } from './commands/svid.ts';
 import { processContext } from './program-context.ts';
 import { formatFailure } from './run-program.ts';
+import { version } from './version.ts';
 
 const context = processContext();
 const signet = new Command('signet')
   .description('a mesh certificate authority, its agents and its sidecars')
-  .version('0.1.0')
+  .version(version)
   .showHelpAfterError('(see --help)');
 
 for (const command of [

@@ -3,6 +3,7 @@
 import { Command, Option } from 'commander';
 import { withExamples } from '../options.ts';
 import type { ProgramContext } from '../program-context.ts';
+import { version } from '../version.ts';
 import { configText, type Overrides, runUntilStopped } from '../run-program.ts';
 
 interface RunOptions {
@@ -58,7 +59,7 @@ export function agentCommand(context: ProgramContext): Command {
     ]);
     const config = parseAgentConfig(text, name);
     const log = context.logger('agent', config.logLevel);
-    await runUntilStopped(await startAgent(config, { ...context, log }), context);
+    await runUntilStopped(await startAgent(config, { ...context, log, version }), context);
   });
   withExamples(run, [
     ['signet agent run --config /etc/signet/agent.yaml', 'with a config file'],

@@ -1,6 +1,6 @@
 /** Config files: YAML text in, a checked value out, and every fault at once with its line and column. */
 
-import { isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
+import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { z } from 'zod';
 import { parseDurationMs } from './duration.ts';
 import { CodedError } from './errors.ts';
@@ -56,6 +56,7 @@ export function parseConfig<Schema extends z.ZodType>(
       })),
     );
   }
+  keepOddNumbersAsText(document);
   // maxAliasCount bounds "billion laughs" expansion of anchors.
   const result = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
   if (result.success) return deepFreeze(result.data);
@@ -64,6 +65,20 @@ export function parseConfig<Schema extends z.ZodType>(
     fileName,
     faults.toSorted((left, right) => left.line - right.line || left.column - right.column),
   );
+}
+
+/**
+ * YAML reads `0012` and `12e34` as numbers, and so would read one hash in many. Whoever means a number does
+ * not write it like that, so the text is kept.
+ */
+function keepOddNumbersAsText(document: YamlDocument): void {
+  visit(document, {
+    Scalar(_key, node) {
+      if (typeof node.value !== 'number' || node.source === undefined) return;
+      if (oddNumber.test(node.source) || !Number.isSafeInteger(Math.trunc(node.value)))
+        node.value = node.source;
+    },
+  });
 }
 
 type Position = (offset: number) => { line: number; column: number };
@@ -153,3 +168,5 @@ export const addressField = z
     });
     return z.NEVER;
   });
+
+const oddNumber = /^0\d|[eE]/;

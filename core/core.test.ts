@@ -71,6 +71,12 @@ test('every fault of a config is told at once, with line and column', () => {
   expect(exitCodeOf(error)).toBe(2);
 });
 
+test.for(['0012', '12e34', '1'.repeat(64), '0'.repeat(64)])('the hash %s stays text', (hash) => {
+  const hashes = z.strictObject({ hash: z.string(), count: z.number(), share: z.number() });
+  const text = `hash: ${hash}\ncount: 12\nshare: 1.0\n`;
+  expect(parseConfig(text, 'f.yaml', hashes)).toEqual({ hash, count: 12, share: 1 });
+});
+
 test('text that is no YAML is refused with its place', () => {
   expect(faultsOf('ttl: [1, 2\nlisten: x').faults[0]?.line).toBeGreaterThan(0);
   expect(faultsOf('ttl: 1s\nttl: 2s').message).toContain('f.yaml:2:1');

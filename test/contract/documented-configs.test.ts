@@ -12,7 +12,9 @@ test('the sidecar of docs/sidecars.md', () => {
   const [config = ''] = blocksOf('docs/sidecars.md', 'yaml');
   const parsed = parseProxyConfig(config, 'docs/sidecars.md');
   expect(parsed.listeners.map(({ name }) => name)).toEqual(['inbound', 'outbound']);
-  expect(() => parseProxyConfig(config.replace('plaintext: true', ''), 'x')).toThrow('outbound');
+  expect(() => parseProxyConfig(config.replace('plaintext: true', ''), 'x')).toThrow(
+    'listeners[1]',
+  );
 });
 
 test('the CA and the agent of README.md', () => {

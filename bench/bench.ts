@@ -12,6 +12,7 @@ interface GivenOptions {
   readonly json?: true;
   readonly only?: string;
   readonly profile?: string;
+  readonly connections?: number;
 }
 
 const bench = new Command('bench').description('measures this machine, promises nothing');
@@ -28,9 +29,11 @@ benchCommand('proxy', 'requests: one hop, plaintext and mutual TLS, beside nginx
     '--profile <directory>',
     'write a CPU profile of our proxy there; its figures then suffer',
   )
+  .option('--connections <count>', 'how many clients ask at once', positiveInteger, 64)
   .action(async (given: GivenOptions) => {
     const { benchProxy } = await import('./proxy/proxy.ts');
-    await benchProxy({ ...optionsOf(given), profile: given.profile }, print);
+    const { profile, connections = 64 } = given;
+    await benchProxy({ ...optionsOf(given), profile, connections }, print);
   });
 
 function benchCommand(name: string, description: string): Command {

@@ -1,8 +1,8 @@
 /**
- * The service behind the hop, a process of its own: answers every request with 128 bytes. It reads no
- * more of a request than where it ends, so that it costs as little as it can.
+ * The service behind the hop where there is no nginx, a process of its own: answers every request with
+ * 128 bytes. It reads no more of a request than where it ends, so that it costs as little as it can.
  *
- * Arguments: a JSON object, see {@link BackendSetting}.
+ * Arguments: a JSON object, see `settingSchema`.
  */
 
 import { readFileSync } from 'node:fs';
@@ -17,7 +17,6 @@ const settingSchema = z.object({
   key: z.string(),
   root: z.string(),
 });
-export type BackendSetting = z.output<typeof settingSchema>;
 
 const body = 'x'.repeat(128);
 const response = Buffer.from(

@@ -1,6 +1,6 @@
 /**
  * The load, a process of its own: as many connections as asked for, on each one request after the other.
- * wrk has no client certificates; this has. It opens all connections before it begins, so that handshakes
+ * It stands in where wrk or its gateway is missing. It opens all connections before it begins, so that handshakes
  * are no part of the figures, and reads the CPU time of the watched process itself, at the very begin and
  * end of its window.
  *

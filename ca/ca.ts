@@ -17,6 +17,7 @@ import { claimStore } from './authority/store-identity.ts';
 import type { CaConfig } from './config.ts';
 import type { IssuanceDeps } from './issuance/issue.ts';
 import { openSerials } from './issuance/serial.ts';
+import { createPrometheusMetrics } from './metrics/prometheus-metrics.ts';
 import { ConnectedNodes } from './node-api/connected-nodes.ts';
 import { nodeApiService } from './node-api/node-api-service.ts';
 import { NodePeers } from './node-api/node-peers.ts';
@@ -61,6 +62,8 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
   const { trustDomain, lifetimes } = config;
   const { clock, random, log } = deps;
   const startedAtMs = clock.wallMs();
+  // Whoever counts registers what it counts here: `metrics.counter`, `gauge`, `histogram`, or `countOf` a number.
+  const metrics = createPrometheusMetrics();
 
   // What the operator gave, judged before anything is made.
   checkLifetimes(lifetimes);
@@ -170,6 +173,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
         version,
         agentAddress,
         issued: () => issued,
+        metrics,
       },
       config.adminSocket,
       log,

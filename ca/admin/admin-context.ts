@@ -9,6 +9,7 @@ import type { Actor } from '../audit/event.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import type { Lifetimes } from '../authority/lifetimes.ts';
+import type { PrometheusMetrics } from '../metrics/prometheus-metrics.ts';
 import type { ConnectedNodes } from '../node-api/connected-nodes.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Store } from '../store/store.ts';
@@ -30,6 +31,7 @@ export interface AdminDeps {
   readonly version: string;
   readonly agentAddress: string;
   readonly issued: () => number;
+  readonly metrics: Pick<PrometheusMetrics, 'text' | 'contentType'>;
 }
 
 export function actorOf(request: FastifyRequest): Actor {

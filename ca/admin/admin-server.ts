@@ -12,6 +12,7 @@ import { auditRoutes } from './audit-routes.ts';
 import { authorityRoutes } from './authority-routes.ts';
 import { bundleRoutes } from './bundle-routes.ts';
 import { entryRoutes } from './entry-routes.ts';
+import { metricsRoutes } from './metrics-routes.ts';
 import { nodeRoutes } from './node-routes.ts';
 import { statusRoutes } from './status-routes.ts';
 
@@ -63,6 +64,7 @@ function createAdminApp(deps: AdminDeps, log: Logger): FastifyInstance {
     ...authorityRoutes(deps),
     ...auditRoutes(deps),
     ...statusRoutes(deps),
+    ...metricsRoutes(deps),
   ];
   for (const route of routes) app.route(route);
   return app;

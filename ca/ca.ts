@@ -12,6 +12,7 @@ import { loadAuditKey } from './authority/audit-key.ts';
 import { openAuthorities } from './authority/authorities.ts';
 import { loadKeyEncryptionKey } from './authority/key-encryption-key.ts';
 import { createKeyStore } from './authority/key-store.ts';
+import { openJwtKeys } from './authority/jwt-keys.ts';
 import { checkLifetimes } from './authority/lifetimes.ts';
 import { claimStore } from './authority/store-identity.ts';
 import type { CaConfig } from './config.ts';
@@ -94,6 +95,19 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
 
   // Keys: only what is below here can reach a Signer, and only through issuance.
   const serials = await openSerials(store, random);
+  const connected = new ConnectedNodes(clock);
+  for (const node of await liveNodes(registry, startedAtMs)) connected.expect(node);
+  const jwtKeys = scope.add(
+    await openJwtKeys({
+      store,
+      keyStore,
+      audit,
+      clock,
+      log,
+      lifeMs: lifetimes.issuingMs,
+      hasArrived: (kid) => connected.hasArrived(kid),
+    }),
+  );
   const authorities = scope.add(
     await openAuthorities({
       store,
@@ -103,6 +117,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
       log,
       trustDomain,
       lifetimes,
+      jwtKeys: jwtKeys.published,
       nextSerial: () => serials.next(),
     }),
   );
@@ -128,8 +143,6 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
   const { trust } = authorities;
   const svid = scope.add(await startServerSvid({ issuance, trust, clock, log }));
   const peers = new NodePeers({ clock, trust, isNode });
-  const connected = new ConnectedNodes(clock);
-  for (const node of await liveNodes(registry, startedAtMs)) connected.expect(node);
   const server = scope.add(createRpcServer(log));
   server.addService(
     NodeApiService,

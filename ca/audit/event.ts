@@ -85,10 +85,26 @@ export type AuditAct =
       readonly csrSha256?: string;
     }
   | {
-      readonly type: 'authority.prepared' | 'authority.activated' | 'authority.retired';
+      readonly type:
+        | 'authority.prepared'
+        /** The evidence says that enough of the fleet trusts it. */
+        | 'authority.published'
+        | 'authority.activated'
+        | 'authority.retired'
+        | 'authority.aborted'
+        | 'authority.tainted'
+        | 'authority.revoked';
       readonly authority: AuditedAuthority;
       /** An operator went on although somebody might be stranded. */
       readonly forced?: boolean;
+    }
+  | {
+      readonly type:
+        | 'jwt_key.prepared'
+        | 'jwt_key.published'
+        | 'jwt_key.activated'
+        | 'jwt_key.retired';
+      readonly authority: AuditedAuthority;
     }
   | { readonly type: 'authority.issuing_rotated'; readonly certificate: AuditedCertificate }
   | {

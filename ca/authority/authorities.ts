@@ -28,6 +28,7 @@ import {
 } from './authority-step.ts';
 import { type Issuer, issuerOf } from './issuer.ts';
 import { type Journal, openJournal } from './journal.ts';
+import type { PublishedJwtKeys } from './jwt-keys.ts';
 import type { KeyStore } from './key-store.ts';
 import { LeafMarks } from './leaf-marks.ts';
 import { type DueStep, dueStep, nextDueMs, type Propagation, withLeafMark } from './rotation.ts';
@@ -38,6 +39,8 @@ export interface AuthoritiesDeps extends StepDeps {
   readonly store: Store;
   readonly keyStore: KeyStore;
   readonly log: Logger;
+  /** The JWT keys that belong into the bundle beside the roots. */
+  readonly jwtKeys?: Watch<PublishedJwtKeys>;
 }
 
 export interface Authorities extends Closable {
@@ -78,6 +81,7 @@ class WorkingAuthorities implements Authorities {
   #trust: WatchSource<Trust> | undefined;
   #issuer: Issuer | undefined;
   #timer: Timer | undefined;
+  readonly #leaveJwtKeys: (() => void) | undefined;
   #steps: Promise<unknown> = Promise.resolve();
   #closed = false;
 
@@ -86,6 +90,7 @@ class WorkingAuthorities implements Authorities {
     this.#journal = journal;
     this.#marks = new LeafMarks(journal.current());
     this.#publish();
+    this.#leaveJwtKeys = deps.jwtKeys?.subscribe(() => this.#publish());
   }
 
   get trust(): Watch<Trust> {
@@ -140,6 +145,7 @@ class WorkingAuthorities implements Authorities {
   async close(): Promise<void> {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#leaveJwtKeys?.();
     await this.#steps;
   }
 
@@ -194,7 +200,8 @@ class WorkingAuthorities implements Authorities {
     }
     const { trustDomain } = this.#deps;
     const revision = this.#journal.revision();
-    const trust = trustOf({ set, activeRoot: root, trustDomain, revision });
+    const jwtKeys = this.#deps.jwtKeys?.current();
+    const trust = trustOf({ set, activeRoot: root, trustDomain, revision, jwtKeys });
     if (this.#trust === undefined) this.#trust = new WatchSource(trust);
     else this.#trust.set(trust);
   }

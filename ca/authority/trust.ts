@@ -2,6 +2,7 @@
 
 import { type Bundle, formatBundle, type TrustDomain } from '../../spiffe/index.ts';
 import type { Authority, AuthoritySet } from './authority.ts';
+import type { PublishedJwtKeys } from './jwt-keys.ts';
 import { trustedRoots } from './slot.ts';
 
 export interface Trust {
@@ -18,14 +19,17 @@ export function trustOf(p: {
   readonly activeRoot: Authority;
   readonly trustDomain: TrustDomain;
   readonly revision: number;
+  readonly jwtKeys: PublishedJwtKeys | undefined;
 }): Trust {
-  const { set, activeRoot, trustDomain, revision } = p;
+  const { set, activeRoot, trustDomain, jwtKeys } = p;
+  const revision = Math.max(p.revision, jwtKeys?.revision ?? 0);
   const bundle: Bundle = {
     trustDomain,
-    sequence: set.bundleSequence,
+    // Each of the two only grows, and with every change of its own: so does their sum (B-2).
+    sequence: set.bundleSequence + (jwtKeys?.sequence ?? 0n),
     refreshHintSeconds,
     x509Authorities: trustedRoots(set).map(({ certificate }) => certificate),
-    jwtAuthorities: [],
+    jwtAuthorities: jwtKeys?.authorities ?? [],
   };
   return { bundle, bundleDocument: formatBundle(bundle), activeRoot, revision };
 }

@@ -62,6 +62,12 @@ export class ConnectedNodes {
     return this.#connections.size;
   }
 
+  /** Every node has the bundle with this JWT key; SDS carries none, so its clients are not asked. */
+  hasArrived(kid: string): boolean {
+    const { nodes, nodesApplied } = this.propagationOf(kid);
+    return nodesApplied >= nodes;
+  }
+
   propagationOf(rootId: string): Propagation {
     const nowMs = this.#clock.monotonicMs();
     for (const [nodeId, untilMs] of this.#expected) {
@@ -119,8 +125,11 @@ class Connection implements NodeConnection {
   /** A root that the node does not report on is one that none of its clients has acknowledged. */
   subscribersTo(rootId: string): { readonly open: number; readonly acknowledged: number } {
     const report = this.#trust.find(({ authorityKeyId }) => authorityKeyId === rootId);
-    if (report !== undefined)
-      return { open: report.subscribers, acknowledged: report.acknowledged };
+    if (report !== undefined) {
+      // No more than all: what one node claims too much must not make up for what another lacks.
+      const acknowledged = Math.min(report.acknowledged, report.subscribers);
+      return { open: report.subscribers, acknowledged };
+    }
     return { open: Math.max(0, ...this.#trust.map((each) => each.subscribers)), acknowledged: 0 };
   }
 

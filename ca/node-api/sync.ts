@@ -121,7 +121,7 @@ async function pushStates(
         const stored = BigInt(Math.max(trust.revision, deps.entries.revision()));
         last = stored > last ? stored : last + 1n;
         lastContent = content;
-        connection.sent(last, rootIdsOf(trust));
+        connection.sent(last, keyIdsOf(trust));
         stream.send(stateOf(deps, last, trust, entries));
         await stream.drained();
       }
@@ -167,12 +167,14 @@ function contentOf(trust: Trust, entries: readonly RegistrationEntry[]): string 
   return `${trust.bundle.sequence} ${trust.activeRoot.id} ${parts.join(' ')}`;
 }
 
-function rootIdsOf(trust: Trust): ReadonlySet<string> {
-  return new Set(
-    trust.bundle.x509Authorities.map(({ extensions }) =>
+/** The key ids of the roots and of the JWT keys in the bundle. */
+function keyIdsOf({ bundle }: Trust): ReadonlySet<string> {
+  return new Set([
+    ...bundle.x509Authorities.map(({ extensions }) =>
       toHex(extensions.subjectKeyId ?? new Uint8Array()),
     ),
-  );
+    ...bundle.jwtAuthorities.map(({ keyId }) => keyId),
+  ]);
 }
 
 function stateOf(

@@ -10,6 +10,7 @@
  * | `authorities/<key id>` | an authority of either tier: certificate, state, sealed key |
  * | `settings/identity` | the trust domain, and a value sealed under the key-encryption key |
  * | `settings/authorities` | the bundle's sequence; written with every change of an authority |
+ * | `settings/jwt-keys` | the keys of JWT-SVIDs: states, sealed keys, and their sequence |
  * | `settings/serial-epoch` | the last epoch of serial numbers that was taken |
  * | `settings/audit-key` | the sealed key that signs the audit log's checkpoints |
  *

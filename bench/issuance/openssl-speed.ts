@@ -10,6 +10,7 @@ import type { Candidate, Sample } from '../measurement.ts';
 export function opensslSpeed(openssl: string): Candidate {
   return {
     name: 'openssl speed',
+    warmsUp: false,
     async measure(seconds) {
       const whole = String(Math.max(1, Math.round(seconds)));
       const { stdout } = await run(openssl, ['speed', '-mr', '-seconds', whole, 'ecdsap256']);

@@ -44,7 +44,6 @@ export async function benchProxy(options: ProxyBenchOptions, print: Print): Prom
     placeSelf(placement);
     const all = await startCandidates(scope, placement, options, notes);
     const candidates = all.filter(({ name }) => name.includes(options.only));
-    for (const candidate of candidates) await candidate.measure(seconds * warmUpFactor);
     const rows = await measureInRounds(candidates, {
       ...options,
       progress: (round, samples) => print(formatRound(round, options, samples, columns[0])),
@@ -92,9 +91,6 @@ async function startCandidates(
   const { connections } = options;
   return hopCandidates(scope, { directory, placement, connections, client, wrk, nginx }, hops);
 }
-
-// V8 compiles a hot path some ten thousand requests after its start, on a busy machine seconds later.
-const warmUpFactor = 5;
 
 const columns: readonly [Column, ...Column[]] = [
   { figure: 'cpuMicrosPerRequest', title: 'CPU µs per request', digits: 1 },

@@ -34,3 +34,6 @@ export { type Bundle, type BundleSet, bundleSetOf, type JwtAuthority } from './b
 export { BundleError, type BundleErrorCode } from './bundle-error.ts';
 export { formatBundle } from './bundle-format.ts';
 export { parseBundle } from './parse-bundle.ts';
+export { type JwtAlgorithm, jwtAlgorithms } from './jwt-algorithm.ts';
+export { type JwtRefusal, type JwtRefusalCode } from './jwt-refusal.ts';
+export { type JwtSvid, verifyJwtSvid, type VerifyJwtSvidOptions } from './jwt-svid.ts';

@@ -68,6 +68,12 @@ export {
   parseCertificateRequest,
 } from './certificate-request.ts';
 
+export { type Crl, parseCrl, type RevokedCertificate } from './crl.ts';
+export { CrlError, type CrlErrorCode } from './crl-error.ts';
+export { type CrlReason, crlReasons } from './crl-reason.ts';
+export { type CrlValues, issueCrl, whyNotIssuedBy } from './issue-crl.ts';
+export { parsePemCrls } from './pem.ts';
+
 export { assembleCertificate, issueCertificate } from './issue-certificate.ts';
 export {
   type CaProfile,

@@ -2,8 +2,9 @@
 
 import { CodedError, fromBase64, toBase64 } from '../core/index.ts';
 import { type Certificate, certificatesMax, parseCertificate } from './certificate.ts';
+import { type Crl, parseCrl } from './crl.ts';
 
-export type PemLabel = 'CERTIFICATE' | 'PRIVATE KEY' | 'CERTIFICATE REQUEST';
+export type PemLabel = 'CERTIFICATE' | 'PRIVATE KEY' | 'CERTIFICATE REQUEST' | 'X509 CRL';
 
 export type PemErrorCode = 'pem_malformed' | 'pem_label' | 'pem_size';
 
@@ -66,6 +67,14 @@ export function parsePemCertificates(text: string): Certificate[] {
       throw new PemError('pem_label', `expected CERTIFICATE, found ${label}`);
     }
     return parseCertificate(der);
+  });
+}
+
+/** Every revocation list in `text`. Throws if a block is something else; an empty text holds none. */
+export function parsePemCrls(text: string): Crl[] {
+  return parsePem(text).map(({ label, der }) => {
+    if (label !== 'X509 CRL') throw new PemError('pem_label', `expected X509 CRL, found ${label}`);
+    return parseCrl(der);
   });
 }
 

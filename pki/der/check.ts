@@ -14,9 +14,9 @@ import { describeTag, isConstructed, tag } from './tag.ts';
  * fields (unknown extensions, requested attributes) call it first, so that no skipped field can hold
  * a second encoding of the same value.
  */
-export function checkDer(bytes: Uint8Array): void {
-  if (bytes.length > derBytesMax) {
-    throw new DerError('der_size', `${bytes.length} bytes, at most ${derBytesMax} are read`);
+export function checkDer(bytes: Uint8Array, bytesMax: number = derBytesMax): void {
+  if (bytes.length > bytesMax) {
+    throw new DerError('der_size', `${bytes.length} bytes, at most ${bytesMax} are read`);
   }
   const end = checkElement(bytes, 0, bytes.length, 0);
   if (end < bytes.length) throw new DerError('der_trailing', 'bytes follow the element');

@@ -21,9 +21,13 @@ import { decodeTime } from './time.ts';
  * @example
  * const serial = readDer(bytes, (reader) => reader.sequence((inner) => inner.integer()));
  */
-export function readDer<T>(bytes: Uint8Array, read: (reader: DerReader) => T): T {
-  if (bytes.length > derBytesMax) {
-    throw new DerError('der_size', `${bytes.length} bytes, at most ${derBytesMax} are read`);
+export function readDer<T>(
+  bytes: Uint8Array,
+  read: (reader: DerReader) => T,
+  bytesMax: number = derBytesMax,
+): T {
+  if (bytes.length > bytesMax) {
+    throw new DerError('der_size', `${bytes.length} bytes, at most ${bytesMax} are read`);
   }
   return readAll(new DerReader(bytes, 0, bytes.length, 0), read);
 }

@@ -9,3 +9,9 @@ export const extensionOid = {
   authorityKeyId: '2.5.29.35',
   extendedKeyUsage: '2.5.29.37',
 } as const;
+
+/** Object identifiers of the extensions of revocation lists and of their entries (RFC 5280 §5.2, §5.3). */
+export const crlExtensionOid = {
+  crlNumber: '2.5.29.20',
+  reasonCode: '2.5.29.21',
+} as const;

@@ -27,6 +27,16 @@ export {
   type TokenView,
   tokenSchema,
 } from './admin/nodes.ts';
+export { type OpenApiDocument, openApiDocument } from './admin/openapi.ts';
+export {
+  type AdminVerb,
+  adminVerbs,
+  noBody,
+  noParams,
+  noQuery,
+  type Operation,
+  pageQuerySchema,
+} from './admin/operation.ts';
 export {
   AdminError,
   httpStatusOf,
@@ -101,4 +111,5 @@ export {
   X509SVIDRequest,
   X509SVIDResponse,
 } from './gen/spiffe/workload/workload.ts';
+export { retryHintOf, withRetryHint } from './retry-hint.ts';
 export { secretTypeUrl, spiffeValidatorName, spiffeValidatorTypeUrl } from './sds.ts';

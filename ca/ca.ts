@@ -16,6 +16,8 @@ import { openJwtKeys } from './authority/jwt-keys.ts';
 import { checkLifetimes } from './authority/lifetimes.ts';
 import { claimStore } from './authority/store-identity.ts';
 import type { CaConfig } from './config.ts';
+import { openClockGuard } from './guards/clock-guard.ts';
+import { createIssuanceGate } from './guards/gate.ts';
 import type { IssuanceDeps } from './issuance/issue.ts';
 import { openSerials } from './issuance/serial.ts';
 import { createPrometheusMetrics } from './metrics/prometheus-metrics.ts';
@@ -139,6 +141,11 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     },
   };
 
+  // What stands before issuance: the clock, a rate for each node and for all, fair turns.
+  const { limits, clockToleranceMs } = config;
+  const clockGuard = await openClockGuard({ store, clock, log, toleranceMs: clockToleranceMs });
+  const gate = createIssuanceGate({ limits, clock, clockGuard });
+
   // The door for agents.
   const { trust } = authorities;
   const svid = scope.add(await startServerSvid({ issuance, trust, clock, log }));
@@ -149,6 +156,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     nodeApiService(server.lookup, {
       attestors: new Map([[joinTokenAttestorName, joinTokenAttestor({ trustDomain, registry })]]),
       issuance,
+      gate,
       trust,
       registry,
       audit,

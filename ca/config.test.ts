@@ -17,6 +17,13 @@ test('everything that has a good default has one', () => {
       nodeSvidMs: 3_600_000,
       backdateMs: 30_000,
     },
+    limits: {
+      signingPerSecond: 2000,
+      signingPerNodePerSecond: 200,
+      attestationsPerSecond: 200,
+      queue: 4096,
+    },
+    clockToleranceMs: 5000,
     logLevel: 'info',
   });
 });

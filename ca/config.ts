@@ -14,6 +14,7 @@ import {
 import { parseTrustDomain, type TrustDomain, TrustDomainError } from '../spiffe/index.ts';
 import type { KeyEncryptionKeySource } from './authority/key-encryption-key.ts';
 import { defaultLifetimes, type Lifetimes } from './authority/lifetimes.ts';
+import { type Limits, limitsField } from './guards/limits.ts';
 
 export interface CaConfig {
   readonly trustDomain: TrustDomain;
@@ -23,12 +24,16 @@ export interface CaConfig {
   readonly adminSocket: string;
   readonly keyEncryptionKey: KeyEncryptionKeySource;
   readonly lifetimes: Lifetimes;
+  /** How much it takes on at once; over it, agents are told when to come again. */
+  readonly limits: Limits;
+  /** How far the clock may go back before certificates are refused. */
+  readonly clockToleranceMs: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
 /** Throws ConfigError with every fault of the text. Contradictions between lifetimes are `startCa`'s. */
 export function parseCaConfig(text: string, fileName: string): CaConfig {
-  const { lifetimes, adminSocket, ...rest } = parseConfig(text, fileName, schema);
+  const { lifetimes, adminSocket, clockTolerance, ...rest } = parseConfig(text, fileName, schema);
   const socket = adminSocket ?? join(rest.data, 'admin.sock');
   try {
     checkSocketPath(socket);
@@ -41,6 +46,7 @@ export function parseCaConfig(text: string, fileName: string): CaConfig {
   return {
     ...rest,
     adminSocket: socket,
+    clockToleranceMs: clockTolerance,
     lifetimes: {
       rootMs: lifetimes?.root ?? defaultLifetimes.rootMs,
       issuingMs: lifetimes?.issuing ?? defaultLifetimes.issuingMs,
@@ -83,5 +89,8 @@ const schema = z.strictObject({
       backdate: durationField.optional(),
     })
     .optional(),
+  limits: limitsField,
+  // NTP slews below a second and steps above; a restored virtual machine is off by hours.
+  clockTolerance: durationField.default(5000),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });

@@ -25,6 +25,8 @@ export interface CodedErrorOptions {
   readonly cause?: unknown;
   /** What the reader should do, as an imperative sentence without a full stop. */
   readonly remedy?: string;
+  /** When it is worth to try again, where whoever refuses knows. */
+  readonly retryAfterMs?: number;
 }
 
 /**
@@ -37,11 +39,13 @@ export abstract class CodedError<Code extends string = string> extends Error {
   abstract readonly kind: ErrorKind;
   readonly code: Code;
   readonly remedy: string | undefined;
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: Code, message: string, options: CodedErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.remedy = options.remedy;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

@@ -8,8 +8,17 @@ export class RpcError extends CodedError {
   override readonly name = 'RpcError';
   override readonly kind: ErrorKind;
 
-  constructor(kind: ErrorKind, code: string, message: string, cause?: unknown) {
-    super(code, message, cause === undefined ? {} : { cause });
+  constructor(
+    kind: ErrorKind,
+    code: string,
+    message: string,
+    cause?: unknown,
+    retryAfterMs?: number,
+  ) {
+    super(code, message, {
+      ...(cause === undefined ? {} : { cause }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
     this.kind = kind;
   }
 }
@@ -21,6 +30,9 @@ export function toStatus(error: unknown): Pick<StatusObject, 'code' | 'details' 
     return { code: status.INTERNAL, details: 'internal error', metadata };
   }
   metadata.set(codeKey, error.code);
+  if (error.retryAfterMs !== undefined) {
+    metadata.set(retryKey, String(Math.ceil(error.retryAfterMs)));
+  }
   // Details travel in an HTTP/2 trailer; the bound keeps them far below a peer's header limit.
   return {
     code: statusOf[error.kind],
@@ -37,7 +49,14 @@ export function fromServiceError(error: ServiceError, what: string): RpcError {
     kind,
     typeof code === 'string' ? code : `rpc_${kind}`,
     `${what}: ${error.details === '' ? error.message : error.details}`,
+    undefined,
+    readRetry(error.metadata?.get(retryKey)[0]),
   );
+}
+
+/** The far side's hint, if it is one: whole milliseconds. */
+function readRetry(value: string | Uint8Array | undefined): number | undefined {
+  return typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : undefined;
 }
 
 const statusOf: Readonly<Record<ErrorKind, status>> = {
@@ -71,4 +90,5 @@ function isErrorKind(text: string): text is ErrorKind {
 }
 
 const codeKey = 'signet-code';
+const retryKey = 'signet-retry-ms';
 const detailsMax = 1024;

@@ -8,6 +8,7 @@ import type { Caller } from '../../rpc/index.ts';
 import type { NodeAttestor } from '../attestation/node-attestor.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Trust } from '../authority/trust.ts';
+import type { IssuanceGate } from '../guards/gate.ts';
 import { IssuanceRefusedError } from '../issuance/issuance-refusal.ts';
 import { type IssuanceDeps, issueX509Svid } from '../issuance/issue.ts';
 import type { Registry } from '../registry/registry.ts';
@@ -16,6 +17,7 @@ import { NodeApiError } from './node-api-error.ts';
 export interface AttestDeps {
   readonly attestors: ReadonlyMap<string, NodeAttestor>;
   readonly issuance: IssuanceDeps;
+  readonly gate: IssuanceGate;
   readonly trust: Watch<Trust>;
   readonly registry: Pick<Registry, 'putNode'>;
   readonly audit: AuditLog;
@@ -23,11 +25,28 @@ export interface AttestDeps {
   readonly log: Logger;
 }
 
-/** Throws {@link NodeApiError} with the attestor's code, or {@link IssuanceRefusedError}. */
-export async function attestNode(
+/**
+ * Throws {@link NodeApiError} with the attestor's code, {@link IssuanceRefusedError}, or what the gate
+ * throws.
+ */
+export function attestNode(
   deps: AttestDeps,
   request: AttestRequest,
   caller: Caller,
+): Promise<AttestResponse> {
+  const address = caller.kind === 'tls' ? caller.address : 'local';
+  return deps.gate.attest(hostOf(address), () => attestNow(deps, request, address));
+}
+
+/** All ports of a host are one caller. */
+function hostOf(address: string): string {
+  return address.replace(/:\d+$/, '');
+}
+
+async function attestNow(
+  deps: AttestDeps,
+  request: AttestRequest,
+  address: string,
 ): Promise<AttestResponse> {
   const attestor = deps.attestors.get(request.attestor);
   if (attestor === undefined) {
@@ -38,7 +57,6 @@ export async function attestNode(
       { remedy: `use one of: ${[...deps.attestors.keys()].join(', ')}` },
     );
   }
-  const address = caller.kind === 'tls' ? caller.address : 'local';
   const csr = new Uint8Array(request.csr);
   // The key first: evidence that can be used once must not be spent on a request that then fails.
   const { spki } = readCsr(csr);

@@ -9,7 +9,6 @@ export type NodeApiErrorCode =
   | 'node_unknown'
   | 'attestor_unknown'
   | 'attestation_refused'
-  | 'attestations_many'
   | 'items_many'
   | 'jwt_unimplemented';
 

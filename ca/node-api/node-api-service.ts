@@ -14,7 +14,6 @@ export interface NodeApiDeps extends AttestDeps, SignDeps, SyncDeps {
 }
 
 export function nodeApiService(lookup: CallerLookup, deps: NodeApiDeps): NodeApiServer {
-  let attesting = 0;
   return {
     challenge: unary(lookup, async ({ attestor }) => {
       throw new NodeApiError(
@@ -23,22 +22,7 @@ export function nodeApiService(lookup: CallerLookup, deps: NodeApiDeps): NodeApi
         `node attestor ${JSON.stringify(attestor.slice(0, 32))} gives no challenge`,
       );
     }),
-    attest: unary(lookup, async (request, { caller }) => {
-      if (attesting >= attestingMax) {
-        throw new NodeApiError(
-          'resource_exhausted',
-          'attestations_many',
-          `${attesting} attestations are under way`,
-          { remedy: 'try again in a moment' },
-        );
-      }
-      attesting += 1;
-      try {
-        return await attestNode(deps, request, caller);
-      } finally {
-        attesting -= 1;
-      }
-    }),
+    attest: unary(lookup, async (request, { caller }) => attestNode(deps, request, caller)),
     renew: unary(lookup, async (request, { caller }) =>
       renewNode(deps, request, await deps.peers.nodeOf(caller)),
     ),
@@ -53,6 +37,3 @@ export function nodeApiService(lookup: CallerLookup, deps: NodeApiDeps): NodeApi
     }),
   };
 }
-
-// Anybody may ask for this, so it may take only a share of the CA's time.
-const attestingMax = 64;

@@ -1,15 +1,18 @@
 /** Renew and SignX509Svids: certificates for a node that is known, and for the workloads on it. */
 
-import type {
-  RenewRequest,
-  RenewResponse,
-  SignX509SvidsRequest,
-  SignX509SvidsRequest_Item,
-  SignX509SvidsResponse,
-  SignX509SvidsResponse_Item,
+import {
+  type RenewRequest,
+  type RenewResponse,
+  type SignX509SvidsRequest,
+  type SignX509SvidsRequest_Item,
+  type SignX509SvidsResponse,
+  type SignX509SvidsResponse_Item,
+  withRetryHint,
 } from '../../api/index.ts';
 import { type Clock, CodedError, type Logger } from '../../core/index.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
+import { OverloadedError } from '../guards/admission.ts';
+import type { IssuanceGate } from '../guards/gate.ts';
 import { type IssuanceRefusal, IssuanceRefusedError } from '../issuance/issuance-refusal.ts';
 import { type IssuanceDeps, issueX509Svid } from '../issuance/issue.ts';
 import type { NodeCaller } from '../issuance/profile.ts';
@@ -18,14 +21,26 @@ import { NodeApiError } from './node-api-error.ts';
 
 export interface SignDeps {
   readonly issuance: IssuanceDeps;
+  readonly gate: IssuanceGate;
   readonly registry: Pick<Registry, 'updateNode'>;
   readonly audit: AuditLog;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** Throws {@link IssuanceRefusedError}, or RegistryError if the node was removed meanwhile. */
-export async function renewNode(
+/**
+ * Throws {@link IssuanceRefusedError}, RegistryError if the node was removed meanwhile, or what the gate
+ * throws.
+ */
+export function renewNode(
+  deps: SignDeps,
+  request: RenewRequest,
+  caller: NodeCaller,
+): Promise<RenewResponse> {
+  return deps.gate.sign(caller.id, () => renewNow(deps, request, caller));
+}
+
+async function renewNow(
   deps: SignDeps,
   request: RenewRequest,
   caller: NodeCaller,
@@ -58,7 +73,26 @@ export async function signX509Svids(
       `${items.length} requests in one call, at most ${itemsMax} are taken`,
     );
   }
-  return { items: await Promise.all(items.map((item) => signOne(deps, item, caller))) };
+  // One turn an item: a full batch of one node and the single request of another take turns.
+  return { items: await Promise.all(items.map((item) => signInTurn(deps, item, caller))) };
+}
+
+async function signInTurn(
+  deps: SignDeps,
+  item: SignX509SvidsRequest_Item,
+  caller: NodeCaller,
+): Promise<SignX509SvidsResponse_Item> {
+  try {
+    return await deps.gate.sign(caller.id, () => signOne(deps, item, caller));
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    // A caller that is sent away may be so a thousand times a second.
+    const level = error instanceof OverloadedError ? 'debug' : 'error';
+    deps.log[level]('signing failed', { node: caller.id, reason: error.message });
+    const { kind, code, message, retryAfterMs } = error;
+    const detail = retryAfterMs === undefined ? message : withRetryHint(message, retryAfterMs);
+    return { outcome: { $case: 'refusal', value: { kind, code, detail } } };
+  }
 }
 
 async function signOne(
@@ -66,20 +100,13 @@ async function signOne(
   item: SignX509SvidsRequest_Item,
   caller: NodeCaller,
 ): Promise<SignX509SvidsResponse_Item> {
-  try {
-    const issued = await issueX509Svid(deps.issuance, {
-      subject: { kind: 'workload', caller, entryId: item.entryId },
-      csr: new Uint8Array(item.csr),
-    });
-    if (issued.kind === 'refused') return await refused(deps, item, caller, issued);
-    const certificates = issued.chain.map((der) => Buffer.from(der));
-    return { outcome: { $case: 'chain', value: { certificates } } };
-  } catch (error) {
-    if (!(error instanceof CodedError)) throw error;
-    deps.log.error('signing failed', { node: caller.id, reason: error.message });
-    const { kind, code, message } = error;
-    return { outcome: { $case: 'refusal', value: { kind, code, detail: message } } };
-  }
+  const issued = await issueX509Svid(deps.issuance, {
+    subject: { kind: 'workload', caller, entryId: item.entryId },
+    csr: new Uint8Array(item.csr),
+  });
+  if (issued.kind === 'refused') return refused(deps, item, caller, issued);
+  const certificates = issued.chain.map((der) => Buffer.from(der));
+  return { outcome: { $case: 'chain', value: { certificates } } };
 }
 
 async function refused(

@@ -7,11 +7,13 @@
  * | `entry-identity/<hash>` | the id of the one entry with this parent, SPIFFE ID and selectors |
  * | `nodes/<attestor>/<name>` | an attested node, under the tail of its SPIFFE ID |
  * | `tokens/<token id>` | a join token (its hash, never its text) |
+ * | `rules/<rule id>` | an identity rule |
  * | `authorities/<key id>` | an authority of either tier: certificate, state, sealed key |
  * | `settings/identity` | the trust domain, and a value sealed under the key-encryption key |
  * | `settings/authorities` | the bundle's sequence; written with every change of an authority |
  * | `settings/jwt-keys` | the keys of JWT-SVIDs: states, sealed keys, and their sequence |
  * | `settings/serial-epoch` | the last epoch of serial numbers that was taken |
+ * | `settings/clock-high` | the highest wall time seen, in steps |
  * | `settings/audit-key` | the sealed key that signs the audit log's checkpoints |
  *
  * Keys are printable ASCII, so that byte order and string order are one.
@@ -22,6 +24,7 @@ export const storePrefixes = {
   entryIdentities: 'entry-identity/',
   nodes: 'nodes/',
   tokens: 'tokens/',
+  rules: 'rules/',
   authorities: 'authorities/',
   settings: 'settings/',
 } as const;
@@ -32,6 +35,7 @@ export const storeKeys = {
   /** `name` is the ID's path after `/signet/node/`: `<attestor>/<name>`. */
   node: (name: string): string => storePrefixes.nodes + name,
   token: (tokenId: string): string => storePrefixes.tokens + tokenId,
+  rule: (ruleId: string): string => storePrefixes.rules + ruleId,
   authority: (keyId: string): string => storePrefixes.authorities + keyId,
   setting: (name: string): string => storePrefixes.settings + name,
 } as const;

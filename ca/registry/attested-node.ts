@@ -17,4 +17,11 @@ export interface AttestedNode {
   readonly attestedAtMs: number;
   readonly renewedAtMs?: number;
   readonly agentVersion?: string;
+  /** Absent unless an operator shut it out: then nothing it shows is accepted, old or new. */
+  readonly banned?: NodeBan;
+}
+
+export interface NodeBan {
+  readonly atMs: number;
+  readonly reason: string;
 }

@@ -90,7 +90,8 @@ export class EntryIndex {
   }
 }
 
-function inOrderOfIdentity(left: RegistrationEntry, right: RegistrationEntry): number {
+/** A workload's default identity first: by priority, then by age, then by id. */
+export function inOrderOfIdentity(left: RegistrationEntry, right: RegistrationEntry): number {
   return (
     right.priority - left.priority ||
     left.createdAtMs - right.createdAtMs ||

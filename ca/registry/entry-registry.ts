@@ -2,6 +2,7 @@
 
 import { canonicalJson, utf8Text } from '../../core/index.ts';
 import { storeKeys, storePrefixes } from '../store/key-layout.ts';
+import { applyImport } from './apply-import.ts';
 import { isEntryId, newEntryId } from './entry-id.ts';
 import { parseRegistrationEntry } from './parse-registration-entry.ts';
 import { entryCodec, entryIdCodec } from './record-codec.ts';
@@ -14,15 +15,15 @@ export function entryRegistry(deps: RegistryDeps): EntryRegistry {
   const { store } = deps;
   return {
     async createEntry(draft) {
-      const spec = parseRegistrationEntry(draft, deps.trustDomain);
       const createdAtMs = deps.clock.wallMs();
+      const spec = parseRegistrationEntry(draft, deps.trustDomain, createdAtMs);
       const id = newEntryId(createdAtMs, deps.random);
       const entry = { ...spec, id, createdAtMs, revision: 1 };
       return untilSettled(() => insert(deps, entry));
     },
 
     async updateEntry(id, draft, expectedRevision) {
-      const spec = parseRegistrationEntry(draft, deps.trustDomain);
+      const spec = parseRegistrationEntry(draft, deps.trustDomain, deps.clock.wallMs());
       return untilSettled(() => replace(deps, id, spec, expectedRevision));
     },
 
@@ -43,9 +44,12 @@ export function entryRegistry(deps: RegistryDeps): EntryRegistry {
           (spiffeId === undefined || entry.spiffeId === spiffeId),
       }),
 
-    deleteEntry: (id) =>
+    applyImport: (changes, onBatch) => applyImport(deps, changes, onBatch),
+
+    deleteEntry: (id, expectedRevision) =>
       untilSettled(async () => {
         const { entry, modRevision } = await readEntry(deps, id);
+        checkRevision(entry, expectedRevision);
         const key = storeKeys.entry(id);
         const result = await store.commit({
           compare: [{ key, modRevision }],
@@ -81,13 +85,7 @@ async function replace(
   expectedRevision: number | undefined,
 ): Promise<RegistrationEntry | 'conflict'> {
   const { entry: old, modRevision } = await readEntry(deps, id);
-  if (expectedRevision !== undefined && old.revision !== expectedRevision) {
-    throw new RegistryError(
-      'entry_revision_conflict',
-      `entry ${id} is at revision ${old.revision}, not ${expectedRevision}`,
-      { remedy: 'read it again, and decide anew' },
-    );
-  }
+  checkRevision(old, expectedRevision);
   const entry = { ...spec, id, createdAtMs: old.createdAtMs, revision: old.revision + 1 };
   // Without a change the revision stays, or every SVID of the entry would be made anew for nothing.
   if (isSame({ ...entry, revision: old.revision }, old)) return old;
@@ -104,6 +102,18 @@ async function replace(
   });
   if (result.kind === 'committed') return entry;
   return result.key === after ? refuseDuplicate(deps, entry) : 'conflict';
+}
+
+/** Of two operators who read the same entry, the second to write is told so. */
+function checkRevision({ id, revision }: RegistrationEntry, expected: number | undefined): void {
+  if (expected === undefined || revision === expected) return;
+  throw new RegistryError(
+    'entry_changed',
+    `entry ${id} is at revision ${revision}, not ${expected}`,
+    {
+      remedy: 'read it again, and decide anew',
+    },
+  );
 }
 
 /** Names the entry that stands in the way, or asks for another attempt if it has just gone. */

@@ -18,7 +18,16 @@ export function nodeRegistry(deps: RegistryDeps): NodeRegistry {
       if (key === undefined) {
         throw new RegistryError('node_id', `${node.id} is not the ID of a node`);
       }
-      await store.commit({ puts: [{ key, value: nodeCodec.encode(node) }] });
+      await untilSettled(async () => {
+        const item = await store.get(key);
+        // Compared, so that an attestation under way does not undo a ban.
+        if (item !== undefined) refuseBanned(nodeCodec.decode(item));
+        const result = await store.commit({
+          compare: [{ key, modRevision: item?.modRevision ?? 0 }],
+          puts: [{ key, value: nodeCodec.encode(node) }],
+        });
+        return result.kind === 'conflict' ? 'conflict' : node;
+      });
     },
 
     updateNode: (id, change) =>
@@ -50,6 +59,8 @@ export function nodeRegistry(deps: RegistryDeps): NodeRegistry {
     removeNode: (id) =>
       untilSettled(async () => {
         const { key, node, modRevision } = await readNode(deps, id);
+        // The ban is part of the record, and would go with it.
+        refuseBanned(node);
         const result = await store.commit({
           compare: [{ key, modRevision }],
           deletes: [key, ...tokenKeysOf(node)],
@@ -69,6 +80,16 @@ async function readNode(
     throw new RegistryError('node_not_found', `no node ${id}`, { remedy: 'see signet node list' });
   }
   return { key, node: nodeCodec.decode(item), modRevision: item.modRevision };
+}
+
+/** Throws {@link RegistryError} `node_banned`. */
+export function refuseBanned({ id, banned }: AttestedNode): void {
+  if (banned === undefined) return;
+  const since = new Date(banned.atMs).toISOString();
+  const reason = banned.reason === '' ? '' : `: ${banned.reason}`;
+  throw new RegistryError('node_banned', `node ${id} is banned since ${since}${reason}`, {
+    remedy: `let it in again with: signet node unban ${id}`,
+  });
 }
 
 function nodeKey(id: SpiffeId): string | undefined {

@@ -23,11 +23,15 @@ import {
 import { canonicalSelectors, parseSelector, type Selector, SelectorError } from './selector.ts';
 
 /**
- * Checks what an operator wrote against the trust domain it is for.
+ * Checks what an operator wrote against the trust domain it is for, and the time it is now.
  *
  * Throws {@link EntryError} with every fault, not only the first.
  */
-export function parseRegistrationEntry(draft: EntryDraft, trustDomain: TrustDomain): EntrySpec {
+export function parseRegistrationEntry(
+  draft: EntryDraft,
+  trustDomain: TrustDomain,
+  nowMs = 0,
+): EntrySpec {
   const faults: EntryFault[] = [];
   const report = (field: string, code: EntryFaultCode, detail: string): undefined => {
     faults.push({ field, code, detail });
@@ -53,6 +57,10 @@ export function parseRegistrationEntry(draft: EntryDraft, trustDomain: TrustDoma
   if (!isWhole(priority, -priorityMax, priorityMax)) {
     report('priority', 'entry_priority', `${priority} is not between ±${priorityMax}`);
   }
+  const { expiresAtMs } = draft;
+  if (expiresAtMs !== undefined && !isWhole(expiresAtMs, nowMs + 1, timeMsMax)) {
+    report('expiresAt', 'entry_expiry', 'is not a time to come');
+  }
   const [first, ...rest] = faults;
   if (first !== undefined) throw new EntryError(first, rest);
   if (spiffeId === undefined || parentId === undefined) throw new Error('a fault went unreported');
@@ -66,6 +74,7 @@ export function parseRegistrationEntry(draft: EntryDraft, trustDomain: TrustDoma
     federatesWith,
     admin: draft.admin ?? false,
     priority,
+    ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
   };
 }
 
@@ -184,6 +193,8 @@ function isWhole(value: number, min: number, max: number): boolean {
 
 const ttlMsMin = 1000;
 const ttlMsMax = 365 * 86_400_000;
+// The end of the year 9999, the last that RFC 3339 can write.
+const timeMsMax = 253_402_300_799_999;
 // SPIFFE Workload API §4.4: a hint is at most 1024 bytes long.
 const hintBytesMax = 1024;
 const priorityMax = 1_000_000;

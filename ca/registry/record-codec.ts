@@ -5,6 +5,7 @@ import { CodedError, utf8Bytes, utf8Text } from '../../core/index.ts';
 import { isSpiffeId, parseTrustDomain, type SpiffeId } from '../../spiffe/index.ts';
 import type { StoreItem } from '../store/store.ts';
 import type { AttestedNode } from './attested-node.ts';
+import type { IdentityRule } from './identity-rule.ts';
 import type { JoinToken } from './join-token.ts';
 import type { RegistrationEntry } from './registration-entry.ts';
 import { RegistryError } from './registry-error.ts';
@@ -39,6 +40,7 @@ export const entryCodec: RecordCodec<RegistrationEntry> = codecOf(
     federatesWith: z.array(z.string().transform(parseTrustDomain)),
     admin: z.boolean(),
     priority: z.int(),
+    expiresAtMs: timeMs.exactOptional(),
   }),
 );
 
@@ -53,6 +55,20 @@ export const nodeCodec: RecordCodec<AttestedNode> = codecOf(
     attestedAtMs: timeMs,
     renewedAtMs: timeMs.exactOptional(),
     agentVersion: z.string().exactOptional(),
+    banned: z.object({ atMs: timeMs, reason: z.string() }).exactOptional(),
+  }),
+);
+
+export const ruleCodec: RecordCodec<IdentityRule> = codecOf(
+  z.object({
+    id: z.string(),
+    createdAtMs: timeMs,
+    template: z.string(),
+    selectors: selectors.min(1),
+    nodeSelectors: selectors,
+    x509SvidTtlMs: z.int().positive().exactOptional(),
+    hint: z.string(),
+    priority: z.int(),
   }),
 );
 

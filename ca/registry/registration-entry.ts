@@ -29,6 +29,8 @@ export interface EntrySpec {
   readonly admin: boolean;
   /** The higher comes first among a workload's identities; equals are ordered by age. */
   readonly priority: number;
+  /** From then on it gives nobody an identity, and is deleted soon. Absent: it stands until deleted. */
+  readonly expiresAtMs?: number;
 }
 
 /** What an operator wrote, unchecked. */
@@ -42,6 +44,7 @@ export interface EntryDraft {
   readonly federatesWith?: readonly string[] | undefined;
   readonly admin?: boolean | undefined;
   readonly priority?: number | undefined;
+  readonly expiresAtMs?: number | undefined;
 }
 
 export type EntryFaultCode =
@@ -59,7 +62,8 @@ export type EntryFaultCode =
   | 'entry_hint'
   | 'entry_federates_with'
   | 'entry_federates_with_many'
-  | 'entry_priority';
+  | 'entry_priority'
+  | 'entry_expiry';
 
 export interface EntryFault {
   readonly field: string;

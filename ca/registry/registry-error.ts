@@ -5,9 +5,12 @@ import { CodedError, type CodedErrorOptions, type ErrorKind } from '../../core/i
 export type RegistryErrorCode =
   | 'entry_exists'
   | 'entry_not_found'
-  | 'entry_revision_conflict'
+  | 'entry_changed'
   | 'node_not_found'
   | 'node_id'
+  | 'node_banned'
+  | 'rule_not_found'
+  | 'rules_many'
   | 'token_not_found'
   | 'token_ttl'
   | 'token_alias'
@@ -38,8 +41,11 @@ const kinds: Readonly<Record<RegistryErrorCode, ErrorKind>> = {
   entry_not_found: 'not_found',
   node_not_found: 'not_found',
   node_id: 'invalid_argument',
+  node_banned: 'failed_precondition',
+  rule_not_found: 'not_found',
+  rules_many: 'failed_precondition',
   token_not_found: 'not_found',
-  entry_revision_conflict: 'aborted',
+  entry_changed: 'aborted',
   registry_busy: 'aborted',
   registry_record_invalid: 'data_loss',
 };

@@ -9,8 +9,17 @@ import { followPrefix } from '../store/follow-prefix.ts';
 import { storePrefixes } from '../store/key-layout.ts';
 import type { Store, StoreItem } from '../store/store.ts';
 import type { AttestedNode } from './attested-node.ts';
-import { EntryIndex } from './entry-index.ts';
-import { entryCodec, nodeCodec, type RecordCodec } from './record-codec.ts';
+import { TemplateError } from './derived-identity.ts';
+import { EntryExpiry, isInForce } from './entry-expiry.ts';
+import { EntryIndex, inOrderOfIdentity } from './entry-index.ts';
+import {
+  type CompiledRule,
+  compileRule,
+  entryOfRule,
+  type IdentityRule,
+  ruleIdOfEntry,
+} from './identity-rule.ts';
+import { entryCodec, nodeCodec, type RecordCodec, ruleCodec } from './record-codec.ts';
 import { type RegistrationEntry, reservedPath } from './registration-entry.ts';
 import { RegistryError } from './registry-error.ts';
 import { areSelectorsSubset } from './selector.ts';
@@ -20,6 +29,7 @@ export interface RegistryView extends Closable {
   entriesOf(nodeId: SpiffeId): readonly RegistrationEntry[];
   /** The entry, if this node may serve it. */
   authorizedEntry(nodeId: SpiffeId, entryId: string): RegistrationEntry | undefined;
+  /** Whether it is attested and not banned. */
   isNode(id: SpiffeId): boolean;
   node(id: SpiffeId): AttestedNode | undefined;
   counts(): { readonly entries: number; readonly nodes: number };
@@ -55,6 +65,8 @@ export async function openRegistryView(deps: RegistryViewDeps): Promise<Registry
 class StoreRegistryView implements RegistryView {
   readonly #deps: RegistryViewDeps;
   readonly #index: EntryIndex;
+  readonly #expiry: EntryExpiry;
+  readonly #rules = new Map<string, CompiledRule>();
   readonly #nodes = new Map<SpiffeId, AttestedNode>();
   readonly #listeners = new Set<{ readonly listener: () => void; readonly nodeId?: SpiffeId }>();
   readonly #follows: Closable[] = [];
@@ -63,6 +75,9 @@ class StoreRegistryView implements RegistryView {
   constructor(deps: RegistryViewDeps) {
     this.#deps = deps;
     this.#index = new EntryIndex(deps.trustDomain);
+    this.#expiry = new EntryExpiry(deps.clock, (entries) =>
+      this.#announce(this.#revision, [{ kind: 'entries', entries }]),
+    );
   }
 
   async begin(): Promise<void> {
@@ -74,28 +89,45 @@ class StoreRegistryView implements RegistryView {
       },
     );
     await this.#follow(
+      storePrefixes.rules,
+      (key, item) => this.#applyRule(key, item),
+      () => {
+        this.#rules.clear();
+      },
+    );
+    await this.#follow(
       storePrefixes.entries,
       (key, item) => this.#applyEntry(key, item),
       () => {
         this.#index.clear();
+        this.#expiry.clear();
       },
     );
   }
 
   entriesOf(nodeId: SpiffeId): readonly RegistrationEntry[] {
-    const node = this.node(nodeId);
-    return node === undefined ? [] : this.#index.authorizedEntries(node);
+    const node = this.#admitted(nodeId);
+    if (node === undefined) return [];
+    const nowMs = this.#deps.clock.wallMs();
+    const stored = this.#index.authorizedEntries(node).filter((entry) => isInForce(entry, nowMs));
+    const derived = [...this.#rules.values()]
+      .map((rule) => entryOfRule(rule, node))
+      .filter((entry) => entry !== undefined);
+    return derived.length === 0 ? stored : [...stored, ...derived].toSorted(inOrderOfIdentity);
   }
 
   authorizedEntry(nodeId: SpiffeId, entryId: string): RegistrationEntry | undefined {
-    const node = this.node(nodeId);
+    const node = this.#admitted(nodeId);
+    if (node === undefined) return undefined;
+    const ruleId = ruleIdOfEntry(entryId);
+    if (ruleId !== undefined) return this.#derivedEntry(node, ruleId, entryId);
     const entry = this.#index.get(entryId);
-    if (node === undefined || entry === undefined) return undefined;
+    if (entry === undefined || !isInForce(entry, this.#deps.clock.wallMs())) return undefined;
     return this.#index.isAuthorized(node, entry) ? entry : undefined;
   }
 
   isNode(id: SpiffeId): boolean {
-    return this.#nodes.has(id);
+    return this.#admitted(id) !== undefined;
   }
 
   node(id: SpiffeId): AttestedNode | undefined {
@@ -120,7 +152,24 @@ class StoreRegistryView implements RegistryView {
 
   async close(): Promise<void> {
     this.#listeners.clear();
+    this.#expiry.clear();
     await Promise.all(this.#follows.splice(0).map((follow) => follow.close()));
+  }
+
+  #admitted(id: SpiffeId): AttestedNode | undefined {
+    const node = this.#nodes.get(id);
+    return node?.banned === undefined ? node : undefined;
+  }
+
+  #derivedEntry(
+    node: AttestedNode,
+    ruleId: string,
+    entryId: string,
+  ): RegistrationEntry | undefined {
+    const rule = this.#rules.get(ruleId);
+    const entry = rule === undefined ? undefined : entryOfRule(rule, node);
+    // The id names the node too: an entry that another node was given is not this one's.
+    return entry?.id === entryId ? entry : undefined;
   }
 
   /** `apply` takes one key's newest value (none: deleted) and says what that touches. */
@@ -163,8 +212,30 @@ class StoreRegistryView implements RegistryView {
   #applyEntry(key: string, item: ValueItem | undefined): Touched {
     const old = this.#index.delete(key.slice(storePrefixes.entries.length));
     const entry = item === undefined ? undefined : this.#decode(entryCodec, item);
-    if (entry !== undefined) this.#index.put(entry);
+    if (old !== undefined) this.#expiry.delete(old.id);
+    if (entry !== undefined) {
+      this.#index.put(entry);
+      this.#expiry.put(entry);
+    }
     return { kind: 'entries', entries: [old, entry].filter((found) => found !== undefined) };
+  }
+
+  #applyRule(key: string, item: ValueItem | undefined): Touched {
+    const id = key.slice(storePrefixes.rules.length);
+    const rule = item === undefined ? undefined : this.#decode(ruleCodec, item);
+    this.#rules.delete(id);
+    if (rule !== undefined) this.#compile(key, rule);
+    return { kind: 'rule' };
+  }
+
+  /** A template that this version does not understand gives nobody an identity. */
+  #compile(key: string, rule: IdentityRule): void {
+    try {
+      this.#rules.set(rule.id, compileRule(rule, this.#deps.trustDomain));
+    } catch (error) {
+      if (!(error instanceof TemplateError)) throw error;
+      this.#deps.log.error('a record of the registry was passed over', { key, error });
+    }
   }
 
   /** A record that cannot be read counts as absent: it must give nobody an identity. */
@@ -191,6 +262,8 @@ class StoreRegistryView implements RegistryView {
     if (touched.some((touch) => touch.kind === 'node' && touch.id === nodeId)) return true;
     const node = this.#nodes.get(nodeId);
     if (node === undefined) return false;
+    // A rule may be about any node; whether it changes anything is seen when the entries are read.
+    if (touched.some(({ kind }) => kind === 'rule')) return true;
     const held = new Set(node.selectors);
     const parents = this.#index.parentsOf(node);
     return touched
@@ -208,4 +281,5 @@ type ValueItem = Pick<StoreItem, 'key' | 'value'>;
 /** What one change touches: a node, or the entry that stood and the one that stands. */
 type Touched =
   | { readonly kind: 'node'; readonly id: SpiffeId }
+  | { readonly kind: 'rule' }
   | { readonly kind: 'entries'; readonly entries: readonly RegistrationEntry[] };

@@ -103,7 +103,7 @@ describe('registry', () => {
       await expect(
         registry.updateEntry(first.id, { ...draft, hint: 'x' }, 2),
       ).rejects.toMatchObject({
-        code: 'entry_revision_conflict',
+        code: 'entry_changed',
         kind: 'aborted',
       });
       await expect(registry.updateEntry(second.id, draft)).rejects.toMatchObject({

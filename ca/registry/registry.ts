@@ -4,9 +4,13 @@ import type { Clock, Random } from '../../core/index.ts';
 import type { SpiffeId, TrustDomain } from '../../spiffe/index.ts';
 import type { Store } from '../store/store.ts';
 import type { AttestedNode } from './attested-node.ts';
+import type { AppliedChange } from './apply-import.ts';
+import type { EntryChange } from './entry-import.ts';
 import { entryRegistry } from './entry-registry.ts';
+import type { IdentityRule, RuleDraft } from './identity-rule.ts';
 import type { JoinToken, JoinTokenVerdict } from './join-token.ts';
 import { nodeRegistry } from './node-registry.ts';
+import { ruleRegistry } from './rule-registry.ts';
 import { tokenRegistry } from './token-registry.ts';
 import type { EntryDraft, RegistrationEntry } from './registration-entry.ts';
 
@@ -30,13 +34,18 @@ export interface EntryFilter {
 export interface EntryRegistry {
   /** Throws EntryError for a bad draft, RegistryError `entry_exists` for a duplicate. */
   createEntry(draft: EntryDraft): Promise<RegistrationEntry>;
-  /** Replaces what the operator decides; `expectedRevision` refuses a lost update. */
+  /** Replaces what the operator decides; `entry_changed` if it is not at `expectedRevision` any more. */
   updateEntry(id: string, draft: EntryDraft, expectedRevision?: number): Promise<RegistrationEntry>;
   getEntry(id: string): Promise<RegistrationEntry | undefined>;
   /** Oldest first. */
   listEntries(request?: PageRequest & EntryFilter): Promise<Page<RegistrationEntry>>;
-  /** Returns what was deleted. Throws RegistryError `entry_not_found`. */
-  deleteEntry(id: string): Promise<RegistrationEntry>;
+  /** Returns what was deleted. Throws RegistryError `entry_not_found`, or `entry_changed` as above. */
+  deleteEntry(id: string, expectedRevision?: number): Promise<RegistrationEntry>;
+  /** Carries out the changes of an import, batch by batch. Throws RegistryError `entry_changed`. */
+  applyImport(
+    changes: readonly EntryChange[],
+    onBatch: (applied: readonly AppliedChange[]) => Promise<void>,
+  ): Promise<void>;
 }
 
 export interface NodeRegistry {
@@ -67,7 +76,17 @@ export interface TokenRegistry {
   }): Promise<JoinTokenVerdict>;
 }
 
-export type Registry = EntryRegistry & NodeRegistry & TokenRegistry;
+export interface RuleRegistry {
+  /** Throws TemplateError, SelectorError or EntryError for a bad draft. */
+  createRule(draft: RuleDraft): Promise<IdentityRule>;
+  getRule(id: string): Promise<IdentityRule | undefined>;
+  /** Oldest first. */
+  listRules(request?: PageRequest): Promise<Page<IdentityRule>>;
+  /** Returns what was deleted. Throws RegistryError `rule_not_found`. */
+  deleteRule(id: string): Promise<IdentityRule>;
+}
+
+export type Registry = EntryRegistry & NodeRegistry & TokenRegistry & RuleRegistry;
 
 export interface RegistryDeps {
   readonly store: Store;
@@ -78,5 +97,10 @@ export interface RegistryDeps {
 
 /** The registry over a store. Several may share one: every change is a compare and swap. */
 export function createRegistry(deps: RegistryDeps): Registry {
-  return { ...entryRegistry(deps), ...nodeRegistry(deps), ...tokenRegistry(deps) };
+  return {
+    ...entryRegistry(deps),
+    ...nodeRegistry(deps),
+    ...tokenRegistry(deps),
+    ...ruleRegistry(deps),
+  };
 }

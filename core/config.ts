@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { parseDurationMs } from './duration.ts';
 import { CodedError } from './errors.ts';
 import { checkSocketPath, SocketPathError } from './socket-path.ts';
+import { writtenOffset } from './written-offset.ts';
 
 export interface ConfigFault {
   readonly path: string;
@@ -60,7 +61,7 @@ export function parseConfig<Schema extends z.ZodType>(
   // maxAliasCount bounds "billion laughs" expansion of anchors.
   const result = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
   if (result.success) return deepFreeze(result.data);
-  const faults = result.error.issues.flatMap((issue) => faultsOf(issue, document, at));
+  const faults = result.error.issues.flatMap((issue) => faultsOf(issue, text, document, at));
   throw new ConfigError(
     fileName,
     faults.toSorted((left, right) => left.line - right.line || left.column - right.column),
@@ -84,7 +85,12 @@ function keepOddNumbersAsText(document: YamlDocument): void {
 type Position = (offset: number) => { line: number; column: number };
 type YamlDocument = ReturnType<typeof parseDocument>;
 
-function faultsOf(issue: z.core.$ZodIssue, document: YamlDocument, at: Position): ConfigFault[] {
+function faultsOf(
+  issue: z.core.$ZodIssue,
+  text: string,
+  document: YamlDocument,
+  at: Position,
+): ConfigFault[] {
   const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part));
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
@@ -93,7 +99,25 @@ function faultsOf(issue: z.core.$ZodIssue, document: YamlDocument, at: Position)
       reason: 'unknown key',
     }));
   }
-  return [{ path: formatPath(path), ...at(nodeOffset(document, path)), reason: issue.message }];
+  const offset = offsetInside(text, document, path, issue) ?? nodeOffset(document, path);
+  return [{ path: formatPath(path), ...at(offset), reason: issue.message }];
+}
+
+/** An issue with `params: { offset }` means a place inside a text value, such as one word of an expression. */
+function offsetInside(
+  text: string,
+  document: YamlDocument,
+  path: readonly (string | number)[],
+  issue: z.core.$ZodIssue,
+): number | undefined {
+  const offset: unknown = issue.code === 'custom' ? issue.params?.['offset'] : undefined;
+  const node = typeof offset === 'number' ? document.getIn(path, true) : undefined;
+  if (typeof offset !== 'number' || !isScalar(node) || typeof node.value !== 'string') {
+    return undefined;
+  }
+  const [start, end] = node.range ?? [0, 0];
+  const inside = writtenOffset(text.slice(start, end), node.value, offset);
+  return inside === undefined ? undefined : start + inside;
 }
 
 /** Where the value at `path` begins; for a missing one, where the nearest parent begins. */

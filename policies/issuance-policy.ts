@@ -1,0 +1,58 @@
+/** An issuance policy as compiled from its document, and its verdicts: `deny` before `allow`, with a reason for each. */
+
+import type { Condition } from './compile.ts';
+import type { IssuanceFacts } from './issuance-facts.ts';
+
+export interface IssuanceRule {
+  readonly name: string;
+  readonly effect: 'deny' | 'allow';
+  readonly holds: Condition;
+  readonly reason: string;
+}
+
+export interface IssuancePolicy {
+  /** In the order of the document. */
+  readonly rules: readonly IssuanceRule[];
+  /** What happens where no rule speaks. */
+  readonly default: 'deny' | 'allow';
+}
+
+export interface IssuanceVerdict {
+  readonly kind: 'allow' | 'deny';
+  /** The rule that decided, or `default`. */
+  readonly rule: string;
+  readonly reason: string;
+}
+
+/**
+ * The verdict on one request. A rule that cannot be evaluated denies, whichever its effect: nothing is
+ * issued on the strength of an answer that is not known.
+ */
+export function decideIssuance(policy: IssuancePolicy, facts: IssuanceFacts): IssuanceVerdict {
+  for (const effect of ['deny', 'allow'] as const) {
+    for (const rule of policy.rules) {
+      if (rule.effect !== effect) continue;
+      const verdict = judge(rule, facts);
+      if (verdict !== undefined) return verdict;
+    }
+  }
+  const reason =
+    policy.default === 'allow'
+      ? 'no rule speaks against it'
+      : 'no rule allows it, and the default is to deny';
+  return { kind: policy.default, rule: defaultRule, reason };
+}
+
+function judge(rule: IssuanceRule, facts: IssuanceFacts): IssuanceVerdict | undefined {
+  const { name, effect, reason } = rule;
+  try {
+    return rule.holds(facts) ? { kind: effect, rule: name, reason } : undefined;
+  } catch (error) {
+    // Whatever an expression throws, of the language or of JavaScript beneath it, is no answer.
+    const cause = error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'no answer';
+    return { kind: 'deny', rule: name, reason: `the rule cannot be evaluated: ${cause}` };
+  }
+}
+
+/** The name that stands in a verdict where no rule decided; no rule may have it. */
+export const defaultRule = 'default';

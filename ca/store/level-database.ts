@@ -1,7 +1,9 @@
 /** Opening the embedded database, and telling its faults apart. */
 
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { Level } from 'level';
-import { makePrivateDirectory } from '../../core/index.ts';
+import { makePrivateDirectory, systemErrorCode } from '../../core/index.ts';
 import { openError } from './level-faults.ts';
 import {
   corrupt,
@@ -45,6 +47,28 @@ export async function openDatabase(directory: string): Promise<OpenedDatabase> {
   } catch (error) {
     await database.close();
     throw error instanceof StoreError ? error : openError(directory, error);
+  }
+}
+
+/**
+ * Whether a database that failed for want of something can be opened again: opening writes what its log
+ * holds into a new file, and must not fail half-way with readers shut out.
+ */
+export async function hasRoom(directory: string): Promise<boolean> {
+  const path = join(directory, 'room');
+  try {
+    const file = await open(path, 'w', 0o600);
+    try {
+      await file.writeFile(new Uint8Array(roomBytes));
+      await file.sync();
+    } finally {
+      await file.close();
+      await rm(path);
+    }
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === undefined) throw error;
+    return false;
   }
 }
 
@@ -102,3 +126,6 @@ async function readNumber(database: LevelDatabase, key: string): Promise<number>
   if (bytes === undefined) throw corrupt(key);
   return decodeNumber(key, bytes);
 }
+
+// The database's log holds at most 4 MiB (its write buffer) before it becomes a file of its own.
+const roomBytes = 8 * 1024 * 1024;

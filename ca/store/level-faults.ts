@@ -45,7 +45,7 @@ export async function reading<T>(read: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw new StoreError('store_unavailable', 'the store cannot be read', {
       cause: error,
-      remedy: 'check the disk, then restart the CA',
+      remedy: 'check the disk',
     });
   }
 }
@@ -53,7 +53,7 @@ export async function reading<T>(read: () => Promise<T>): Promise<T> {
 export function writeError(cause: unknown): StoreError {
   return new StoreError('store_unavailable', 'the store cannot be written', {
     cause,
-    remedy: 'check the disk and its free space, then restart the CA',
+    remedy: 'check the disk and its free space; it is written again once there is room',
   });
 }
 

@@ -4,12 +4,16 @@
  * A batch holds the data, the revision counter and the event log, so a crash leaves all or nothing.
  * Commits that arrive while a batch is being written wait and share the next one: each still has
  * its own revision and is judged after the one before it.
+ *
+ * After a failed write nobody knows what is on the disk, so it is not written again until it was closed,
+ * opened and read anew. The next commit does that, once there is room.
  */
 
 import { type Closable, GroupCommit } from '../../core/index.ts';
-import { type LevelDatabase, openDatabase } from './level-database.ts';
+import { hasRoom, type LevelDatabase, openDatabase } from './level-database.ts';
 import { reading, writeError } from './level-faults.ts';
 import {
+  corrupt,
   dataKey,
   dataRange,
   decodeEvents,
@@ -58,7 +62,7 @@ export interface LevelStoreOptions {
 export async function openLevelStore(options: LevelStoreOptions): Promise<Store> {
   const { database, revision, oldest } = await openDatabase(options.directory);
   const kept = options.eventRevisionsKept ?? eventRevisionsKeptDefault;
-  return new LevelStore(database, revision, oldest, kept);
+  return new LevelStore({ directory: options.directory, database, revision, oldest, kept });
 }
 
 type Operation =
@@ -71,18 +75,28 @@ type State =
   | { readonly kind: 'closed' };
 
 class LevelStore implements Store {
-  readonly #database: LevelDatabase;
+  readonly #directory: string;
+  #database: LevelDatabase;
+  /** While the database is closed and opened again, readers wait. */
+  #reopening: Promise<void> | undefined;
   readonly #hub: WatchHub;
   readonly #eventRevisionsKept: number;
   readonly #commits: GroupCommit<Transaction, CommitResult>;
   #oldest: number;
   #state: State = { kind: 'open' };
 
-  constructor(database: LevelDatabase, revision: number, oldest: number, kept: number) {
-    this.#database = database;
-    this.#oldest = oldest;
-    this.#eventRevisionsKept = kept;
-    this.#hub = new WatchHub({ read: (from, to) => this.#readEvents(from, to) }, revision);
+  constructor(p: {
+    readonly directory: string;
+    readonly database: LevelDatabase;
+    readonly revision: number;
+    readonly oldest: number;
+    readonly kept: number;
+  }) {
+    this.#directory = p.directory;
+    this.#database = p.database;
+    this.#oldest = p.oldest;
+    this.#eventRevisionsKept = p.kept;
+    this.#hub = new WatchHub({ read: (from, to) => this.#readEvents(from, to) }, p.revision);
     this.#commits = new GroupCommit({
       groupMax,
       queueMax,
@@ -98,6 +112,7 @@ class LevelStore implements Store {
   async get(key: string): Promise<StoreItem | undefined> {
     checkKey(key);
     this.#checkReadable();
+    await this.#reopening;
     const bytes = await reading(() => this.#database.get(dataKey(key)));
     return bytes === undefined ? undefined : decodeItem(dataKey(key), bytes);
   }
@@ -105,6 +120,7 @@ class LevelStore implements Store {
   async range(request: RangeRequest): Promise<RangeResult> {
     checkPrefix(request.prefix);
     this.#checkReadable();
+    await this.#reopening;
     // Items and counter come from one snapshot; a batch may land between two reads.
     await using snapshot = this.#database.snapshot();
     const { gt, lt } = dataRange(request.prefix, request.after);
@@ -119,7 +135,7 @@ class LevelStore implements Store {
 
   async commit(transaction: Transaction): Promise<CommitResult> {
     checkTransaction(transaction);
-    this.#checkWritable();
+    this.#checkReadable();
     return this.#commits.add(transaction);
   }
 
@@ -137,14 +153,43 @@ class LevelStore implements Store {
     await this.#database.close();
   }
 
-  /** After a failed write nobody knows what is on the disk until the store is opened again. */
   async #writeOrFail(group: readonly Transaction[]): Promise<readonly CommitResult[]> {
-    if (this.#state.kind === 'failed') throw writeError(this.#state.cause);
     try {
+      if (this.#state.kind === 'failed') await this.#recover(this.#state.cause);
       return await this.#write(group);
     } catch (error) {
       if (this.#state.kind === 'open') this.#state = { kind: 'failed', cause: error };
       throw error instanceof StoreError ? error : writeError(error);
+    }
+  }
+
+  /**
+   * Opens the database anew, so that what it holds is known again. Readers keep the old one for as long as
+   * there is no room to open it. What a failed write did bring to the disk is published late.
+   */
+  async #recover(cause: unknown): Promise<void> {
+    if (!(await hasRoom(this.#directory))) throw writeError(cause);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#reopening = promise;
+    try {
+      await this.#database.close();
+      const { database, revision, oldest } = await openDatabase(this.#directory);
+      this.#database = database;
+      this.#oldest = oldest;
+      await this.#publishMissed(revision);
+      this.#state = { kind: 'open' };
+    } finally {
+      this.#reopening = undefined;
+      resolve();
+    }
+  }
+
+  async #publishMissed(revision: number): Promise<void> {
+    for (let next = this.#hub.revision() + 1; next <= revision; ) {
+      const page = await this.#readEvents(next, revision);
+      if (page === 'compacted') throw corrupt(eventKey(next));
+      this.#hub.publish(page.events, page.through);
+      next = page.through + 1;
     }
   }
 
@@ -210,11 +255,6 @@ class LevelStore implements Store {
 
   #checkReadable(): void {
     if (this.#state.kind === 'closed') throw new StoreError('store_closed', 'the store is closed');
-  }
-
-  #checkWritable(): void {
-    this.#checkReadable();
-    if (this.#state.kind === 'failed') throw writeError(this.#state.cause);
   }
 }
 

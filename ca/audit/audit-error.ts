@@ -11,7 +11,11 @@ export type AuditErrorCode =
   | 'audit_unreadable'
   | 'audit_key_mismatch'
   | 'audit_origin_invalid'
-  | 'audit_verifier_invalid';
+  | 'audit_verifier_invalid'
+  | 'audit_tile_missing'
+  | 'audit_record_unknown'
+  | 'audit_proof_malformed'
+  | 'audit_archive_refused';
 
 export class AuditError extends CodedError<AuditErrorCode> {
   override readonly name = 'AuditError';
@@ -33,4 +37,8 @@ const kinds: Readonly<Record<AuditErrorCode, ErrorKind>> = {
   audit_broken: 'data_loss',
   audit_unreadable: 'failed_precondition',
   audit_key_mismatch: 'failed_precondition',
+  audit_tile_missing: 'data_loss',
+  audit_record_unknown: 'not_found',
+  audit_proof_malformed: 'invalid_argument',
+  audit_archive_refused: 'failed_precondition',
 };

@@ -1,11 +1,12 @@
 /**
- * The audit log on a disk: records in segments, a Merkle tree over them, and a signed checkpoint.
+ * The audit log on a disk: records in segments, a Merkle tree over them in tiles, and a signed
+ * checkpoint.
  *
  * Appends are group-committed: what arrives while a sync runs shares the next one. A failed write
  * fails every waiter, and its bytes are cut off before anything else is written.
  */
 
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, type Hash, type KeyObject } from 'node:crypto';
 import {
   type Clock,
   concatBytes,
@@ -19,13 +20,16 @@ import type { Appended, AuditLog } from './audit-log.ts';
 import type { AuditEvent } from './event.ts';
 import { checkpointPath, verifierPath } from './log-files.ts';
 import { emptyLog, formatSegmentTree, type LogState } from './log-state.ts';
+import { openTiles } from './open-tiles.ts';
 import { appendLeaf, leafHashOf, rootHashOf } from './merkle.ts';
 import { formatRecord } from './record-line.ts';
 import { type Recovery, recoverLog } from './recover.ts';
 import { Sealer } from './sealer.ts';
+import { digestOf, segmentSealPath, signSegmentSeal } from './segment-seal.ts';
 import { segmentPath, segmentTreePath, unreadable } from './segment.ts';
 import { type OpenSegmentFile, openSegmentFile, type SegmentFile } from './segment-file.ts';
 import { formatVerifierKey, isNoteName } from './signed-note.ts';
+import type { TileWriter } from './tile-writer.ts';
 
 export interface AuditLogOptions {
   /** The log's own directory, made with mode 0700 if it is missing. One process at a time. */
@@ -57,27 +61,38 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
     throw unreadable(directory, error);
   });
   const recovery = await recoverLog(directory, verifier);
+  const state = recovery.kind === 'new' ? emptyLog : recovery.state;
+  const tiles = await openTiles(directory, state.tree);
   const sealer = new Sealer({
     path: checkpointPath(directory),
     origin,
     signKey,
     sealedSize: recovery.kind === 'new' ? undefined : recovery.checkpoint.size,
+    before: () => tiles.flush(),
   });
   await replaceFile(verifierPath(directory), `${formatVerifierKey(verifier)}\n`, 0o644);
-  return startLog(options, recovery, sealer);
+  return startLog(options, recovery, { sealer, tiles });
+}
+
+/** What makes a log provable, beside its records. */
+interface Evidence {
+  readonly sealer: Sealer;
+  readonly tiles: TileWriter;
 }
 
 async function startLog(
   options: AuditLogOptions,
   recovery: Recovery,
-  sealer: Sealer,
+  evidence: Evidence,
 ): Promise<AuditLog> {
   const state = recovery.kind === 'new' ? emptyLog : recovery.state;
   // Before the first record: from now on a missing checkpoint means that one was taken away.
-  await sealer.seal(state.tree);
+  await evidence.sealer.seal(state.tree);
   const openFile = options.openFile ?? openSegmentFile;
-  const file = await openFile(segmentPath(options.directory, state.segmentFirstIndex));
-  const log = new FileAuditLog(options, state, file, sealer);
+  const path = segmentPath(options.directory, state.segmentFirstIndex);
+  const digest = await digestOf(path, state.segmentBytes);
+  const file = await openFile(path);
+  const log = new FileAuditLog(options, { state, file, digest }, evidence);
   const bytesCut = recovery.kind === 'new' ? 0 : recovery.tornBytes;
   if (bytesCut === 0) return log;
   try {
@@ -93,19 +108,28 @@ async function startLog(
 class FileAuditLog implements AuditLog {
   readonly #options: AuditLogOptions;
   readonly #sealer: Sealer;
+  readonly #tiles: TileWriter;
   /** A record that is too large fails alone; a failed write fails its whole group. */
   readonly #appends: GroupCommit<AuditEvent, Appended | AuditError>;
   #state: LogState;
   #file: SegmentFile;
+  /** SHA-256 of the durable records of the segment now written. */
+  #digest: Hash;
   /** A write failed: bytes past the durable end may be there, and must go first. */
   #isTorn = false;
   #isClosed = false;
 
-  constructor(options: AuditLogOptions, state: LogState, file: SegmentFile, sealer: Sealer) {
+  constructor(
+    options: AuditLogOptions,
+    place: { readonly state: LogState; readonly file: SegmentFile; readonly digest: Hash },
+    { sealer, tiles }: Evidence,
+  ) {
     this.#options = options;
-    this.#state = state;
-    this.#file = file;
+    this.#state = place.state;
+    this.#file = place.file;
+    this.#digest = place.digest;
     this.#sealer = sealer;
+    this.#tiles = tiles;
     const queueMax = options.queueMax ?? queueMaxDefault;
     this.#appends = new GroupCommit({
       groupMax,
@@ -176,6 +200,10 @@ class FileAuditLog implements AuditLog {
     await this.#writeDurably(bytes);
     const segmentBytes = this.#state.segmentBytes + bytes.length;
     this.#state = { ...this.#state, tree, previous, segmentBytes };
+    this.#digest.update(bytes);
+    for (const result of results) {
+      if (!(result instanceof AuditError)) this.#tiles.add(result.leafHash);
+    }
     this.#sealer.request(tree);
     return results;
   }
@@ -201,16 +229,29 @@ class FileAuditLog implements AuditLog {
   async #rollIfFull(): Promise<void> {
     if (this.#state.segmentBytes < (this.#options.segmentBytesMax ?? segmentBytesMaxDefault))
       return;
-    const { directory, openFile = openSegmentFile } = this.#options;
+    const { directory, origin, signKey, openFile = openSegmentFile } = this.#options;
+    const { segmentFirstIndex, segmentBytes } = this.#state;
     const firstIndex = this.#state.tree.size;
     // Sealed first: opening reads the last segment alone, and must find the checkpoint within it.
     await this.#sealer.seal(this.#state.tree);
+    const seal = {
+      firstIndex: segmentFirstIndex,
+      records: firstIndex - segmentFirstIndex,
+      bytes: segmentBytes,
+      sha256: this.#digest.copy().digest('hex'),
+    };
+    await replaceFile(
+      segmentSealPath(directory, segmentFirstIndex),
+      signSegmentSeal(seal, origin, signKey),
+      0o644,
+    );
     const next = { ...this.#state, segmentFirstIndex: firstIndex, segmentBytes: 0 };
     await replaceFile(segmentTreePath(directory, firstIndex), formatSegmentTree(next));
     const file = await openFile(segmentPath(directory, firstIndex));
     const full = this.#file;
     this.#file = file;
     this.#state = next;
+    this.#digest = createHash('sha256');
     await full.close();
   }
 }

@@ -16,6 +16,8 @@ export interface SealerOptions {
   readonly signKey: KeyObject;
   /** The size that the checkpoint on the disk speaks of; undefined if there is none. */
   readonly sealedSize: number | undefined;
+  /** Writes what whoever holds the checkpoint will ask for; a checkpoint is written only after it. */
+  readonly before?: () => Promise<void>;
 }
 
 export class Sealer {
@@ -71,7 +73,8 @@ export class Sealer {
   }
 
   async #write(tree: MerkleTree): Promise<void> {
-    const { path, origin, signKey } = this.#options;
+    const { path, origin, signKey, before } = this.#options;
+    await before?.();
     const checkpoint = { origin, size: tree.size, rootHash: rootHashOf(tree) };
     // Anyone who may read the directory may check the log.
     await replaceFile(path, signCheckpoint(checkpoint, signKey), 0o644);

@@ -18,12 +18,17 @@ export interface SegmentName {
   readonly firstIndex: number;
 }
 
+/** What the names of all files of a segment begin with. */
+export function segmentName(firstIndex: number): string {
+  return `records-${String(firstIndex).padStart(indexDigits, '0')}`;
+}
+
 export function segmentPath(directory: string, firstIndex: number): string {
-  return join(directory, `records-${String(firstIndex).padStart(indexDigits, '0')}.jsonl`);
+  return join(directory, `${segmentName(firstIndex)}.jsonl`);
 }
 
 export function segmentTreePath(directory: string, firstIndex: number): string {
-  return join(directory, `records-${String(firstIndex).padStart(indexDigits, '0')}.tree`);
+  return join(directory, `${segmentName(firstIndex)}.tree`);
 }
 
 /** The segments in order. Throws {@link AuditError} if the directory cannot be read. */

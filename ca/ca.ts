@@ -40,6 +40,8 @@ export interface RunningCa extends Closable {
   /** Where agents reach it: the port that was asked for, or the one that was free. */
   readonly agentPort: number;
   readonly adminSocket: string;
+  /** Of the admin API over mutual TLS, where the config asks for it. */
+  readonly adminPort: number | undefined;
 }
 
 /**
@@ -177,12 +179,14 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
 
   // The door for operators last: whoever sees it open sees a CA that works.
   const agentAddress = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  scope.add(
+  const { admin } = config;
+  const adminServer = scope.add(
     await startAdminServer(
       {
         trustDomain,
         lifetimes,
         clock,
+        random,
         store,
         authorities,
         registry,
@@ -196,7 +200,10 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
         issued: () => issued,
         metrics,
       },
-      config.adminSocket,
+      {
+        socketPath: config.adminSocket,
+        ...(admin === undefined ? {} : { tls: { ...admin, context: () => svid.context() } }),
+      },
       log,
     ),
   );
@@ -206,7 +213,12 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     admin: config.adminSocket,
     root: trust.current().activeRoot.id,
   });
-  return { agentPort: port, adminSocket: config.adminSocket, close: () => scope.close() };
+  return {
+    agentPort: port,
+    adminSocket: config.adminSocket,
+    adminPort: adminServer.port,
+    close: () => scope.close(),
+  };
 }
 
 const system = { kind: 'system', id: 'ca' } as const;

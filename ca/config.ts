@@ -12,6 +12,7 @@ import {
   socketPathField,
 } from '../core/index.ts';
 import { parseTrustDomain, type TrustDomain, TrustDomainError } from '../spiffe/index.ts';
+import { roleRuleField, type RoleRule } from './admin/admin-roles.ts';
 import type { KeyEncryptionKeySource } from './authority/key-encryption-key.ts';
 import { defaultLifetimes, type Lifetimes } from './authority/lifetimes.ts';
 import { type Limits, limitsField } from './guards/limits.ts';
@@ -22,6 +23,15 @@ export interface CaConfig {
   readonly data: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly adminSocket: string;
+  /** The admin API over mutual TLS; absent: only the socket. */
+  readonly admin?:
+    | {
+        readonly listen: { readonly host: string; readonly port: number };
+        readonly roles: readonly RoleRule[];
+      }
+    | undefined;
+  /** Plain HTTP for a scraper and for probes; absent: `/metrics` is on the admin API alone. */
+  readonly metrics?: { readonly host: string; readonly port: number } | undefined;
   readonly keyEncryptionKey: KeyEncryptionKeySource;
   readonly lifetimes: Lifetimes;
   /** How much it takes on at once; over it, agents are told when to come again. */
@@ -76,6 +86,13 @@ const schema = z.strictObject({
   data: absolutePathField,
   listen: addressField.default({ host: '::', port: 7443 }),
   adminSocket: socketPathField.optional(),
+  admin: z
+    .strictObject({
+      listen: addressField,
+      roles: z.array(roleRuleField).min(1).max(1000),
+    })
+    .optional(),
+  metrics: addressField.optional(),
   keyEncryptionKey: z.union(
     [z.strictObject({ file: absolutePathField }), z.strictObject({ env: z.string().min(1) })],
     { error: 'say where it is: { file: /path } or { env: NAME }' },

@@ -10,6 +10,8 @@ export const problemSchema = z.object({
   title: z.string(),
   status: z.number().int(),
   remedy: z.string().optional(),
+  /** The call's id, which is also in the CA's log and in the audit record. */
+  requestId: z.string().optional(),
 });
 export type Problem = z.infer<typeof problemSchema>;
 

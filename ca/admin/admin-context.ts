@@ -3,7 +3,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { AdminError } from '../../api/index.ts';
-import type { Clock } from '../../core/index.ts';
+import type { Clock, Random } from '../../core/index.ts';
 import type { TrustDomain } from '../../spiffe/index.ts';
 import type { Actor } from '../audit/event.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
@@ -13,12 +13,13 @@ import type { PrometheusMetrics } from '../metrics/prometheus-metrics.ts';
 import type { ConnectedNodes } from '../node-api/connected-nodes.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Store } from '../store/store.ts';
-import { actorOfSocket } from './admin-actor.ts';
+import type { AdminCaller } from './admin-caller.ts';
 
 export interface AdminDeps {
   readonly trustDomain: TrustDomain;
   readonly lifetimes: Lifetimes;
   readonly clock: Clock;
+  readonly random: Random;
   readonly store: Pick<Store, 'revision'>;
   readonly authorities: Authorities;
   readonly registry: Registry;
@@ -34,8 +35,24 @@ export interface AdminDeps {
   readonly metrics: Pick<PrometheusMetrics, 'text' | 'contentType'>;
 }
 
+/** Who makes the call. */
 export function actorOf(request: FastifyRequest): Actor {
-  return actorOfSocket(request.raw.socket);
+  return admitted.get(request)?.caller.actor ?? nobody;
+}
+
+/** The path prefixes that the caller's role reaches in this call; undefined: everything. */
+export function reachOf(request: FastifyRequest): readonly string[] | undefined {
+  const known = admitted.get(request);
+  return known === undefined ? [] : known.paths;
+}
+
+/** Once it is decided that the caller may make this call at all. */
+export function admit(
+  request: FastifyRequest,
+  caller: AdminCaller,
+  paths: readonly string[] | undefined,
+): void {
+  admitted.set(request, { caller, paths });
 }
 
 /** Throws {@link AdminError} `request_invalid` that names every fault. */
@@ -50,3 +67,9 @@ export function parseWith<Schema extends z.ZodType>(
   );
   throw new AdminError('invalid_argument', 'request_invalid', faults.join('; '));
 }
+
+const admitted = new WeakMap<
+  FastifyRequest,
+  { readonly caller: AdminCaller; readonly paths: readonly string[] | undefined }
+>();
+const nobody: Actor = { kind: 'admin', id: '' };

@@ -1,53 +1,100 @@
-/** The admin API: HTTP/JSON on a Unix socket that only the CA's own user may open. */
+/**
+ * The admin API: HTTP/JSON on a Unix socket that only the CA's own user may open, and over mutual TLS for
+ * whoever the config gives a role.
+ */
 
-import { createServer } from 'node:http';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { httpStatusOf, type Problem } from '../../api/index.ts';
 import { chmod } from 'node:fs/promises';
-import { type Closable, CodedError, type Logger } from '../../core/index.ts';
+import { createServer } from 'node:http';
+import type { SecureContext } from 'node:tls';
+import fastify, { type FastifyInstance } from 'fastify';
+import { AdminError } from '../../api/index.ts';
+import { type Closable, CodedError, type Logger, Scope } from '../../core/index.ts';
 import { listening, removeStaleSocket } from '../../rpc/index.ts';
-import type { AuditedRefusal } from '../audit/event.ts';
-import { actorOf, type AdminDeps } from './admin-context.ts';
+import { AdminCallers } from './admin-caller.ts';
+import { actorOf, type AdminDeps, admit } from './admin-context.ts';
+import { startAdminListener } from './admin-listener.ts';
+import { decideRole, type RoleRule } from './admin-roles.ts';
+import { answerOnce } from './answer-once.ts';
 import { auditRoutes } from './audit-routes.ts';
 import { authorityRoutes } from './authority-routes.ts';
 import { bundleRoutes } from './bundle-routes.ts';
 import { entryRoutes } from './entry-routes.ts';
 import { metricsRoutes } from './metrics-routes.ts';
 import { nodeRoutes } from './node-routes.ts';
+import { openApiRoutes } from './openapi-routes.ts';
+import { problemOf, refusalOf, sendProblem } from './problem-reply.ts';
+import { requestIdOf } from './request-id.ts';
+import { operationOf } from './route.ts';
 import { statusRoutes } from './status-routes.ts';
+
+/** Where the admin API is served, and to whom. */
+export interface AdminDoors {
+  readonly socketPath: string;
+  /** Absent: no TCP listener. */
+  readonly tls?: {
+    readonly listen: { readonly host: string; readonly port: number };
+    readonly context: () => SecureContext | undefined;
+    readonly roles: readonly RoleRule[];
+  };
+}
+
+export interface AdminServer extends Closable {
+  /** Of the TCP listener. */
+  readonly port: number | undefined;
+}
 
 /** Throws ListenError or SocketPathError. */
 export async function startAdminServer(
   deps: AdminDeps,
-  socketPath: string,
+  doors: AdminDoors,
   log: Logger,
-): Promise<Closable> {
-  const app = createAdminApp(deps, log);
-  await removeStaleSocket(socketPath);
-  await app.ready();
+): Promise<AdminServer> {
+  const { clock, authorities } = deps;
+  const { socketPath, tls } = doors;
+  const callers = new AdminCallers({
+    clock,
+    trust: authorities.trust,
+    roles: tls?.roles ?? [],
+    uid: process.getuid?.(),
+  });
+  const app = createAdminApp(deps, callers, log);
+  const http = app.server;
+  const scope = new Scope();
   try {
-    await listening(app.server, { path: socketPath }, socketPath);
+    await removeStaleSocket(socketPath);
+    await app.ready();
+    scope.onClose(async () => {
+      // fastify closes only a server that it told to listen itself.
+      http.close();
+      http.closeAllConnections();
+      await app.close();
+    });
+    await listening(http, { path: socketPath }, socketPath);
     await chmod(socketPath, socketMode);
+    if (tls === undefined) return { port: undefined, close: () => scope.close() };
+    const { context, listen } = tls;
+    const listener = scope.add(
+      await startAdminListener({ http, ...listen, context, callers, log }),
+    );
+    return { port: listener.port, close: () => scope.close() };
   } catch (error) {
-    await app.close();
+    await scope.close();
     throw error;
   }
-  return {
-    async close() {
-      // fastify closes only a server that it told to listen itself.
-      app.server.close();
-      app.server.closeAllConnections();
-      await app.close();
-    },
-  };
 }
 
-function createAdminApp(deps: AdminDeps, log: Logger): FastifyInstance {
+function createAdminApp(deps: AdminDeps, callers: AdminCallers, log: Logger): FastifyInstance {
   const app = fastify({
     bodyLimit: bodyBytesMax,
     requestTimeout: requestMsMax,
+    routerOptions: { maxParamLength: parameterLengthMax },
     forceCloseConnections: true,
+    genReqId: (request) => requestIdOf(request, deps.random),
     serverFactory: (handler) => createServer(handler),
+    // Faults that fastify finds before any route: a path that is not UTF-8, a version it does not know.
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(reply, problemOf(error, request, log));
+    },
   });
   app.setErrorHandler((error, request, reply) => {
     sendProblem(reply, problemOf(error, request, log));
@@ -56,7 +103,9 @@ function createAdminApp(deps: AdminDeps, log: Logger): FastifyInstance {
     const title = `there is no ${request.method} ${request.url}`;
     sendProblem(reply, { code: 'route_unknown', kind: 'not_found', title, status: 404 });
   });
+  authorizeCalls(app, callers);
   recordCalls(app, deps, log);
+  answerOnce(app, deps.clock);
   const routes = [
     ...entryRoutes(deps),
     ...nodeRoutes(deps),
@@ -66,8 +115,31 @@ function createAdminApp(deps: AdminDeps, log: Logger): FastifyInstance {
     ...statusRoutes(deps),
     ...metricsRoutes(deps),
   ];
-  for (const route of routes) app.route(route);
+  for (const route of [...routes, ...openApiRoutes(routes, deps.version)]) app.route(route);
   return app;
+}
+
+/** Before a byte of the body is read: who calls, and whether their role covers this operation. */
+function authorizeCalls(app: FastifyInstance, callers: AdminCallers): void {
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+    const caller = callers.of(request.raw.socket);
+    if (request.is404) {
+      admit(request, caller, []);
+      return;
+    }
+    const { method, url, config } = request.routeOptions;
+    const verdict = decideRole(caller.grants, operationOf({ method, url, config }));
+    // Also when it is refused, so that the record of the refusal names the caller.
+    admit(request, caller, verdict.kind === 'allowed' ? verdict.paths : []);
+    if (verdict.kind === 'allowed') return;
+    throw new AdminError(
+      'permission_denied',
+      'admin_role',
+      `${caller.actor.id} may not: ${verdict.reason}`,
+      'give it a role under admin.roles in the config of the CA',
+    );
+  });
 }
 
 /**
@@ -77,14 +149,21 @@ function createAdminApp(deps: AdminDeps, log: Logger): FastifyInstance {
 function recordCalls(app: FastifyInstance, deps: AdminDeps, log: Logger): void {
   app.addHook('onSend', async (request, reply, payload) => {
     if (request.method === 'GET' || request.method === 'HEAD') return payload;
-    const refusal = refusals.get(request);
+    const actor = actorOf(request);
+    const refusal = refusalOf(request);
+    // A peer without any role is every workload of the mesh: their tries go to the log, not to the record.
+    if (actor.id === '' || refusal?.code === 'admin_role') {
+      log.warn('an admin call was refused', { id: request.id, actor: actor.id, ...refusal });
+      return payload;
+    }
     try {
       await deps.audit.append({
-        actor: actorOf(request),
+        actor,
         type: 'admin.call',
         method: request.method,
         path: request.url.slice(0, pathLengthMax),
         status: reply.statusCode,
+        requestId: request.id,
         ...(refusal === undefined ? {} : { refusal }),
       });
     } catch (error) {
@@ -95,36 +174,11 @@ function recordCalls(app: FastifyInstance, deps: AdminDeps, log: Logger): void {
   });
 }
 
-function problemOf(error: unknown, request: FastifyRequest, log: Logger): Problem {
-  if (error instanceof CodedError) {
-    const { kind, code, message, remedy } = error;
-    const problem = { code, kind, title: message, status: httpStatusOf[kind] };
-    return remedy === undefined ? problem : { ...problem, remedy };
-  }
-  const status = statusOf(error);
-  if (status !== undefined && status < 500) {
-    const title = error instanceof Error ? error.message : 'the request is not understood';
-    return { code: 'request_invalid', kind: 'invalid_argument', title, status };
-  }
-  log.error('an admin call failed', { method: request.method, path: request.url, error });
-  return { code: 'internal', kind: 'internal', title: 'internal error', status: 500 };
-}
-
-function statusOf(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('statusCode' in error)) return undefined;
-  return typeof error.statusCode === 'number' ? error.statusCode : undefined;
-}
-
-function sendProblem(reply: FastifyReply, problem: Problem): void {
-  refusals.set(reply.request, { code: problem.code, detail: problem.title });
-  void reply.code(problem.status).type('application/problem+json').send(problem);
-}
-
-const refusals = new WeakMap<FastifyRequest, AuditedRefusal>();
-
 // Whoever opens this socket is an administrator of the trust domain.
 const socketMode = 0o600;
 // An entry with a hundred selectors of two kilobytes.
 const bodyBytesMax = 256 * 1024;
 const requestMsMax = 10_000;
 const pathLengthMax = 256;
+// A SPIFFE ID is at most 2,048 bytes (SPIFFE-ID §2.4), and may be a parameter, escaped.
+const parameterLengthMax = 3 * 2048;

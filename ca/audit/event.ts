@@ -51,6 +51,28 @@ export type AuditedRefusal = {
   readonly detail: string;
 };
 
+/** The rule of the operator's policy that decided. */
+export type AuditedPolicy = { readonly rule: string };
+
+export type AuditedPolicyDocument = {
+  readonly file: string;
+  readonly sha256: string;
+  readonly rules: number;
+};
+
+/** A JWT-SVID, known by its `jti`; the token itself is a secret of its bearer. */
+export type AuditedToken = {
+  readonly jti: string;
+  readonly spiffeId: string;
+  readonly audience: readonly string[];
+  /** RFC 3339, UTC. */
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+  /** The `kid` it is signed with. */
+  readonly keyId: string;
+  readonly entryId: string;
+};
+
 export type AuditEvent = { readonly actor: Actor } & AuditAct;
 
 export type AuditAct =
@@ -76,14 +98,33 @@ export type AuditAct =
       readonly certificate: AuditedCertificate;
     }
   | { readonly type: 'node.removed'; readonly nodeId: string }
-  | { readonly type: 'svid.issued'; readonly certificate: AuditedCertificate }
+  | {
+      readonly type: 'svid.issued';
+      readonly certificate: AuditedCertificate;
+      readonly policy?: AuditedPolicy;
+    }
   | {
       readonly type: 'svid.denied';
       readonly refusal: AuditedRefusal;
       readonly entryId?: string;
       readonly spiffeId?: string;
       readonly csrSha256?: string;
+      readonly policy?: AuditedPolicy;
     }
+  | {
+      readonly type: 'jwt.issued';
+      readonly token: AuditedToken;
+      readonly policy?: AuditedPolicy;
+    }
+  | {
+      readonly type: 'jwt.denied';
+      readonly refusal: AuditedRefusal;
+      readonly entryId: string;
+      readonly audience: readonly string[];
+      readonly policy?: AuditedPolicy;
+    }
+  /** At each start and each reload: from here on verdicts are those of this document. */
+  | { readonly type: 'policy.loaded'; readonly document: AuditedPolicyDocument }
   | {
       readonly type:
         | 'authority.prepared'
@@ -123,6 +164,8 @@ export type AuditAct =
       readonly method: string;
       readonly path: string;
       readonly status: number;
+      /** What the caller was told to ask after. */
+      readonly requestId?: string;
       readonly refusal?: AuditedRefusal;
     }
   /** Written by the log itself when it opens after a crash and finds a record half-written. */

@@ -1,0 +1,96 @@
+/**
+ * Who makes an admin call, and what they were given: on the Unix socket the kernel says so, over mutual
+ * TLS the verified certificate does, judged anew at every request because trust may have moved on.
+ */
+
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { AdminError } from '../../api/index.ts';
+import type { Clock, Watch } from '../../core/index.ts';
+import { type Certificate, CertificateError, parseCertificate } from '../../pki/index.ts';
+import { peerChainOf, readPeerCredentials } from '../../rpc/index.ts';
+import { verifyX509Svid } from '../../spiffe/index.ts';
+import type { Actor } from '../audit/event.ts';
+import type { Trust } from '../authority/trust.ts';
+import { type Grant, grantsOf, type RoleRule } from './admin-roles.ts';
+
+export interface AdminCaller {
+  readonly actor: Actor;
+  readonly grants: readonly Grant[];
+}
+
+export interface AdminCallersDeps {
+  readonly clock: Clock;
+  readonly trust: Watch<Trust>;
+  readonly roles: readonly RoleRule[];
+  /** The user that the CA runs as: it and root are administrators on the Unix socket. */
+  readonly uid: number | undefined;
+}
+
+export class AdminCallers {
+  readonly #deps: AdminCallersDeps;
+  // Credentials are those of the moment of connecting, and gone with the descriptor.
+  readonly #local = new WeakMap<Socket, AdminCaller>();
+  readonly #chains = new WeakMap<Socket, readonly Certificate[]>();
+
+  constructor(deps: AdminCallersDeps) {
+    this.#deps = deps;
+  }
+
+  /** Why a TLS peer may not even connect, or undefined. */
+  admit(socket: TLSSocket): string | undefined {
+    const chainDer = peerChainOf(socket);
+    if (chainDer.length === 0) return 'it presents no certificate';
+    try {
+      this.#chains.set(socket, chainDer.map(parseCertificate));
+    } catch (error) {
+      if (!(error instanceof CertificateError)) throw error;
+      return error.message;
+    }
+    const verdict = this.#judge(socket);
+    return verdict.kind === 'valid' ? undefined : verdict.detail;
+  }
+
+  /** Throws {@link AdminError} `unauthenticated`, or PeerCredentialsError if the kernel does not say. */
+  of(socket: Socket): AdminCaller {
+    if (!(socket instanceof TLSSocket)) return this.#localCaller(socket);
+    const verdict = this.#judge(socket);
+    if (verdict.kind === 'refused') {
+      throw new AdminError(
+        'unauthenticated',
+        'svid_refused',
+        `the certificate of this connection is not accepted any more: ${verdict.detail}`,
+        'connect again with the renewed one',
+      );
+    }
+    const address = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
+    return {
+      actor: { kind: 'admin', id: verdict.id, address },
+      grants: grantsOf(this.#deps.roles, verdict.id),
+    };
+  }
+
+  #localCaller(socket: Socket): AdminCaller {
+    const known = this.#local.get(socket);
+    if (known !== undefined) return known;
+    const { uid, pid } = readPeerCredentials(socket);
+    // The socket's mode says the same; this holds if somebody changes the mode.
+    const isOwner = uid === 0 || uid === this.#deps.uid;
+    const caller: AdminCaller = {
+      actor: { kind: 'admin', id: `uid:${uid} pid:${pid}`, uid, pid },
+      grants: isOwner ? [{ role: 'admin' }] : [],
+    };
+    this.#local.set(socket, caller);
+    return caller;
+  }
+
+  #judge(socket: Socket): ReturnType<typeof verifyX509Svid> {
+    const { bundle } = this.#deps.trust.current();
+    return verifyX509Svid({
+      chain: this.#chains.get(socket) ?? [],
+      bundles: new Map([[bundle.trustDomain, bundle]]),
+      atMs: this.#deps.clock.wallMs(),
+      purpose: 'clientAuth',
+    });
+  }
+}

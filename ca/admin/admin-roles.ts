@@ -1,0 +1,105 @@
+/** Who may do what on the admin API: a role each SPIFFE ID is given, deny by default. */
+
+import { z } from 'zod';
+import { type AdminVerb, adminVerbs } from '../../api/index.ts';
+import {
+  decidePeer,
+  parsePeerPolicy,
+  type PeerPolicy,
+  PeerPolicyError,
+} from '../../policies/index.ts';
+import { parseSpiffeId, pathOf, type SpiffeId, SpiffeIdError } from '../../spiffe/index.ts';
+
+export type AdminRole = 'viewer' | 'operator' | 'admin';
+
+/** What a caller was given. Limits narrow the role: a grant with `paths` reaches nothing outside them. */
+export interface Grant {
+  readonly role: AdminRole;
+  /** Prefixes of SPIFFE ID paths, by whole segments: `/team-a` is also `/team-a/web`, never `/team-ab`. */
+  readonly paths?: readonly string[];
+  readonly verbs?: readonly AdminVerb[];
+}
+
+export interface RoleRule extends Grant {
+  readonly policy: PeerPolicy;
+}
+
+export type RoleVerdict =
+  /** `paths` undefined: everywhere. */
+  | { readonly kind: 'allowed'; readonly paths: readonly string[] | undefined }
+  | { readonly kind: 'denied'; readonly reason: string };
+
+/** The grants of all rules that name this ID; none means that it may do nothing. */
+export function grantsOf(rules: readonly RoleRule[], id: SpiffeId): readonly Grant[] {
+  return rules.filter(({ policy }) => decidePeer(policy, id).kind === 'allow');
+}
+
+/** Grants add up: one that allows is enough, and the widest reach of those that allow counts. */
+export function decideRole(
+  grants: readonly Grant[],
+  operation: { readonly resource: string; readonly verb: AdminVerb },
+): RoleVerdict {
+  const allowing = grants.filter((grant) => allows(grant, operation));
+  if (allowing.length === 0) {
+    const roles = grants.map(({ role }) => role).join(', ');
+    const has = roles === '' ? 'no role' : `the role ${roles}, which does not cover it`;
+    return { kind: 'denied', reason: `${operation.verb} on ${operation.resource}: has ${has}` };
+  }
+  if (allowing.some(({ paths }) => paths === undefined))
+    return { kind: 'allowed', paths: undefined };
+  return { kind: 'allowed', paths: allowing.flatMap(({ paths = [] }) => paths) };
+}
+
+/** Whether the SPIFFE ID is within one of the prefixes; text that is no SPIFFE ID is within none. */
+export function isWithin(paths: readonly string[] | undefined, spiffeId: string): boolean {
+  if (paths === undefined) return true;
+  let path: string;
+  try {
+    path = pathOf(parseSpiffeId(spiffeId));
+  } catch (error) {
+    if (!(error instanceof SpiffeIdError)) throw error;
+    return false;
+  }
+  return paths.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
+}
+
+function allows(
+  { role, verbs }: Grant,
+  operation: { readonly resource: string; readonly verb: AdminVerb },
+): boolean {
+  if (verbs !== undefined && !verbs.includes(operation.verb)) return false;
+  if (role === 'admin' || operation.verb === 'read') return true;
+  return role === 'operator' && operatorResources.has(operation.resource);
+}
+
+/** A rule in the CA's config. */
+export const roleRuleField = z
+  .strictObject({
+    /** A SPIFFE ID in full, or `spiffe://<trust domain>/*`. */
+    spiffeId: z.string(),
+    role: z.enum(['viewer', 'operator', 'admin']),
+    paths: z
+      .array(
+        z.string().regex(/^(?:\/[A-Za-z0-9._-]+)+$/, { message: 'write a path such as /team-a' }),
+      )
+      .min(1)
+      .optional(),
+    verbs: z.array(z.enum(adminVerbs)).min(1).optional(),
+  })
+  .transform(({ spiffeId, role, paths, verbs }, context): RoleRule => {
+    try {
+      return {
+        policy: parsePeerPolicy([spiffeId]),
+        role,
+        ...(paths === undefined ? {} : { paths }),
+        ...(verbs === undefined ? {} : { verbs }),
+      };
+    } catch (error) {
+      if (!(error instanceof PeerPolicyError)) throw error;
+      context.addIssue({ code: 'custom', path: ['spiffeId'], message: error.message });
+      return z.NEVER;
+    }
+  });
+
+// What is run day by day. Authorities, policy and the audit log's keeping are an admin's.
+const operatorResources: ReadonlySet<string> = new Set(['entries', 'tokens', 'nodes']);

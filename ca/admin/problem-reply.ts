@@ -1,0 +1,47 @@
+/** What goes wrong in a call, as a problem document (RFC 9457): the cause in our log, the reason to the caller. */
+
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { httpStatusOf, type Problem } from '../../api/index.ts';
+import { CodedError, type Logger } from '../../core/index.ts';
+import type { AuditedRefusal } from '../audit/event.ts';
+
+export function problemOf(error: unknown, request: FastifyRequest, log: Logger): Problem {
+  if (error instanceof CodedError) {
+    const { kind, code, message, remedy } = error;
+    const problem = { code, kind, title: message, status: httpStatusOf[kind] };
+    if (problem.status >= 500) {
+      log.warn('an admin call could not be answered', { id: request.id, code, reason: message });
+    }
+    return remedy === undefined ? problem : { ...problem, remedy };
+  }
+  const status = statusOf(error);
+  if (status !== undefined && status < 500) {
+    const title = error instanceof Error ? error.message : 'the request is not understood';
+    return { code: 'request_invalid', kind: 'invalid_argument', title, status };
+  }
+  const { id, method, url } = request;
+  log.error('an admin call failed', { id, method, path: url, error });
+  return { code: 'internal', kind: 'internal', title: 'internal error', status: 500 };
+}
+
+export function sendProblem(reply: FastifyReply, problem: Problem): void {
+  const { request } = reply;
+  refusals.set(request, { code: problem.code, detail: problem.title });
+  void reply
+    .code(problem.status)
+    .type('application/problem+json')
+    .header('x-request-id', request.id)
+    .send({ ...problem, requestId: request.id });
+}
+
+/** Why a call was refused, once it was. */
+export function refusalOf(request: FastifyRequest): AuditedRefusal | undefined {
+  return refusals.get(request);
+}
+
+function statusOf(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('statusCode' in error)) return undefined;
+  return typeof error.statusCode === 'number' ? error.statusCode : undefined;
+}
+
+const refusals = new WeakMap<FastifyRequest, AuditedRefusal>();

@@ -90,6 +90,8 @@ export type AuditAct =
       readonly attestor: string;
       readonly refusal: AuditedRefusal;
       readonly tokenId?: string;
+      /** Who it would have been; with evidence that proved that much, or a node that is banned. */
+      readonly nodeId?: string;
       readonly csrSha256?: string;
     }
   | {
@@ -97,12 +99,35 @@ export type AuditAct =
       readonly nodeId: string;
       readonly certificate: AuditedCertificate;
     }
-  | { readonly type: 'node.removed'; readonly nodeId: string }
+  | { readonly type: 'node.removed'; readonly nodeId: string; readonly reason?: string }
+  | {
+      readonly type: 'node.evicted' | 'node.banned' | 'node.unbanned';
+      readonly nodeId: string;
+      readonly reason?: string;
+    }
+  | {
+      readonly type: 'rule.created' | 'rule.deleted';
+      readonly ruleId: string;
+      readonly template: string;
+      readonly selectors: readonly string[];
+      readonly nodeSelectors: readonly string[];
+    }
   | {
       readonly type: 'svid.issued';
       readonly certificate: AuditedCertificate;
       readonly policy?: AuditedPolicy;
     }
+  | {
+      readonly type: 'svid.revoked';
+      /** What the operator named, and which certificates it covered at that moment. */
+      readonly by: 'serial' | 'spiffe_id' | 'node' | 'issuer';
+      readonly target: string;
+      readonly reason: string;
+      readonly serials: readonly string[];
+      /** Nothing further is issued for the target until `svid.unblocked`. */
+      readonly blocked: boolean;
+    }
+  | { readonly type: 'svid.unblocked'; readonly spiffeId: string }
   | {
       readonly type: 'svid.denied';
       readonly refusal: AuditedRefusal;

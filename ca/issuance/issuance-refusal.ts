@@ -6,17 +6,23 @@ import type { CsrErrorCode } from '../../pki/index.ts';
 export type IssuanceRefusalCode =
   | 'node_unknown'
   | 'entry_not_authorized'
+  | 'id_blocked'
   | CsrErrorCode
   | 'key_kind'
   | 'key_of_authority'
   | 'issuer_ending'
-  | 'issuer_ended';
+  | 'issuer_ended'
+  | 'policy_denied'
+  | 'audience_invalid'
+  | 'jwt_key_ended';
 
 export interface IssuanceRefusal {
   readonly kind: 'refused';
   readonly reason: ErrorKind;
   readonly code: IssuanceRefusalCode;
   readonly detail: string;
+  /** The rule of the operator's policy that refused, if one did. */
+  readonly policy?: { readonly rule: string };
 }
 
 export function refuse(

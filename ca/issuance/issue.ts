@@ -20,7 +20,8 @@ import type { Issuer } from '../authority/issuer.ts';
 import { type IssuanceRefusal, refuse } from './issuance-refusal.ts';
 import { judgeKey, leafKeyPolicy } from './key-policy.ts';
 import { type LeafIntent, lintLeaf } from './lint.ts';
-import { authorize, type IssuanceSubject, type SubjectDeps } from './profile.ts';
+import { authorize, type Grant, type IssuanceSubject, type SubjectDeps } from './profile.ts';
+import { judgeByPolicy, type PolicyJudge, type PolicyOutcome } from './policy.ts';
 import type { Serials } from './serial.ts';
 import { leafValidity } from './validity.ts';
 
@@ -32,6 +33,8 @@ export interface IssuanceDeps extends SubjectDeps {
   readonly authorities: IssuingAuthorities;
   readonly serials: Serials;
   readonly audit: AuditLog;
+  /** The operator's policy; absent if there is none. */
+  readonly policy?: PolicyJudge;
   /** Told of each certificate that leaves. */
   readonly onIssued: () => void;
 }
@@ -66,11 +69,14 @@ export async function issueX509Svid(
   const csr = readRequest(request.csr);
   if (csr.kind === 'refused') return csr;
 
-  // 3. Key policy: kinds and sizes that are accepted, and none of the CA's own keys.
+  // 3. Key policy: kinds and sizes that are accepted, and none of the CA's own keys. Then the operator's
+  //    rules, which see what is now known: who asks, for which entry, how long, with which key.
   const issuer = currentIssuer(deps.authorities);
   if (issuer.kind === 'refused') return issuer;
   const keyRefusal = judgeKey(csr.request, leafKeyPolicy, issuer.issuer.keyId);
   if (keyRefusal !== undefined) return keyRefusal;
+  const allowed = judgeWorkload(deps.policy, grant, csr.request);
+  if (allowed.kind === 'refused') return allowed;
 
   // 4. Profile and validity, capped by the issuer's own. From here on the issuer expects the leaf, so
   //    that it is not retired under our hands.
@@ -101,7 +107,7 @@ export async function issueX509Svid(
 
   // 8. Record it in the audit log. If that fails the certificate never leaves.
   const audited = auditedLeaf(intent, by, request.csr, grant.entryId);
-  await deps.audit.append(grant.event(audited));
+  await deps.audit.append(grant.event(audited, allowed.policy));
 
   // 9. Record how long the authorities above it are needed.
   await deps.authorities.recordLeaf(by.id, validity.notAfterMs);
@@ -127,6 +133,16 @@ function readRequest(
     if (!(error instanceof CsrError)) throw error;
     return refuse('invalid_argument', error.code, `the certificate request: ${error.message}`);
   }
+}
+
+/** Nodes and the CA's own server stand on attestation: rules are about workloads. */
+function judgeWorkload(
+  judge: PolicyJudge | undefined,
+  { workload, ttlMs }: Grant,
+  { keyKind }: CertificateRequest,
+): PolicyOutcome {
+  if (workload === undefined) return { kind: 'allowed' };
+  return judgeByPolicy(judge, { ...workload, kind: 'x509', ttlMs, keyType: keyKind });
 }
 
 function currentIssuer(

@@ -5,6 +5,7 @@ import type { Actor, AuditedCertificate, AuditEvent } from '../audit/event.ts';
 import type { Lifetimes } from '../authority/lifetimes.ts';
 import type { RegistrationEntry } from '../registry/registration-entry.ts';
 import { type IssuanceRefusal, refuse } from './issuance-refusal.ts';
+import type { PolicyMark } from './policy.ts';
 
 /** A node that calls, known by its verified certificate. */
 export interface NodeCaller {
@@ -42,7 +43,9 @@ export interface Grant {
   readonly dnsNames: readonly string[];
   readonly ttlMs: number;
   readonly entryId?: string;
-  event(certificate: AuditedCertificate): AuditEvent;
+  /** Of a workload; the operator's policy is about these. */
+  readonly workload?: { readonly nodeId: SpiffeId; readonly entry: RegistrationEntry };
+  event(certificate: AuditedCertificate, policy?: PolicyMark): AuditEvent;
 }
 
 /** What the subject may have, or why it may have nothing. */
@@ -111,7 +114,13 @@ function grantWorkload(
     dnsNames: entry.dnsNames,
     ttlMs: entry.x509SvidTtlMs ?? deps.lifetimes.x509SvidMs,
     entryId,
-    event: (certificate) => ({ actor, type: 'svid.issued', certificate }),
+    workload: { nodeId: caller.id, entry },
+    event: (certificate, policy) => ({
+      actor,
+      type: 'svid.issued',
+      certificate,
+      ...(policy === undefined ? {} : { policy }),
+    }),
   };
 }
 

@@ -113,13 +113,14 @@ async function refused(
   deps: SignDeps,
   item: SignX509SvidsRequest_Item,
   caller: NodeCaller,
-  { reason, code, detail }: IssuanceRefusal,
+  { reason, code, detail, policy }: IssuanceRefusal,
 ): Promise<SignX509SvidsResponse_Item> {
   await deps.audit.append({
     actor: { kind: 'node', id: caller.id, address: caller.address },
     type: 'svid.denied',
     refusal: { code, detail },
     entryId: item.entryId.slice(0, entryIdLengthMax),
+    ...(policy === undefined ? {} : { policy }),
   });
   return { outcome: { $case: 'refusal', value: { kind: reason, code, detail } } };
 }

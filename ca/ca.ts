@@ -6,7 +6,7 @@ import { type Clock, type Closable, type Logger, type Random, Scope } from '../c
 import { createRpcServer } from '../rpc/index.ts';
 import type { SpiffeId } from '../spiffe/index.ts';
 import { startAdminServer } from './admin/admin-server.ts';
-import { joinTokenAttestor, joinTokenAttestorName } from './attestation/join-token-attestor.ts';
+import { loadAttestors } from './attestation/load-attestors.ts';
 import { openAuditLog } from './audit/log.ts';
 import { loadAuditKey } from './authority/audit-key.ts';
 import { openAuthorities } from './authority/authorities.ts';
@@ -25,6 +25,9 @@ import { ConnectedNodes } from './node-api/connected-nodes.ts';
 import { nodeApiService } from './node-api/node-api-service.ts';
 import { NodePeers } from './node-api/node-peers.ts';
 import { startServerSvid } from './node-api/server-svid.ts';
+import { auditedEntry } from './registry/audited-entry.ts';
+import { startPruning } from './registry/pruning.ts';
+import type { RegistrationEntry } from './registry/registration-entry.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { openRegistryView } from './registry/registry-view.ts';
 import { openLevelStore } from './store/level-store.ts';
@@ -127,8 +130,10 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
   );
   let issued = 0;
   // The view follows the store; a node that was attested a moment ago may not be in it yet.
-  const isNode = async (id: SpiffeId): Promise<boolean> =>
-    entries.isNode(id) || (await registry.getNode(id)) !== undefined;
+  const isNode = async (id: SpiffeId): Promise<boolean> => {
+    const node = entries.node(id) ?? (await registry.getNode(id));
+    return node !== undefined && node.banned === undefined;
+  };
   const issuance: IssuanceDeps = {
     trustDomain,
     lifetimes,
@@ -148,7 +153,19 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
   const clockGuard = await openClockGuard({ store, clock, log, toleranceMs: clockToleranceMs });
   const gate = createIssuanceGate({ limits, clock, clockGuard });
 
+  const recordExpired = async (entry: RegistrationEntry): Promise<void> => {
+    await audit.append({ actor: system, type: 'entry.deleted', entry: auditedEntry(entry) });
+  };
+  scope.add(startPruning({ registry, recordExpired, clock, log }));
+
   // The door for agents.
+  const attestors = await loadAttestors(config.attestors, {
+    trustDomain,
+    registry,
+    clock,
+    random,
+    log,
+  });
   const { trust } = authorities;
   const svid = scope.add(await startServerSvid({ issuance, trust, clock, log }));
   const peers = new NodePeers({ clock, trust, isNode });
@@ -156,7 +173,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
   server.addService(
     NodeApiService,
     nodeApiService(server.lookup, {
-      attestors: new Map([[joinTokenAttestorName, joinTokenAttestor({ trustDomain, registry })]]),
+      attestors,
       issuance,
       gate,
       trust,

@@ -13,8 +13,11 @@ import {
 } from '../core/index.ts';
 import { parseTrustDomain, type TrustDomain, TrustDomainError } from '../spiffe/index.ts';
 import { roleRuleField, type RoleRule } from './admin/admin-roles.ts';
+import type { AttestorsConfig } from './attestation/load-attestors.ts';
 import type { KeyEncryptionKeySource } from './authority/key-encryption-key.ts';
 import { defaultLifetimes, type Lifetimes } from './authority/lifetimes.ts';
+import { rotationPolicyOf, type RotationPolicy } from './authority/rotation-policy.ts';
+import type { UpstreamSource } from './authority/load-upstream.ts';
 import { type Limits, limitsField } from './guards/limits.ts';
 
 export interface CaConfig {
@@ -34,6 +37,11 @@ export interface CaConfig {
   readonly metrics?: { readonly host: string; readonly port: number } | undefined;
   readonly keyEncryptionKey: KeyEncryptionKeySource;
   readonly lifetimes: Lifetimes;
+  readonly rotation: RotationPolicy;
+  /** The operator's own root above our issuing authorities. */
+  readonly upstream?: UpstreamSource;
+  /** How nodes may be attested, beside join tokens. */
+  readonly attestors: AttestorsConfig;
   /** How much it takes on at once; over it, agents are told when to come again. */
   readonly limits: Limits;
   /** How far the clock may go back before certificates are refused. */
@@ -106,6 +114,9 @@ const schema = z.strictObject({
       backdate: durationField.optional(),
     })
     .optional(),
+  attestors: z
+    .strictObject({ x509pop: z.strictObject({ caBundle: absolutePathField }).optional() })
+    .default({}),
   limits: limitsField,
   // NTP slews below a second and steps above; a restored virtual machine is off by hours.
   clockTolerance: durationField.default(5000),

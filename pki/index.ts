@@ -36,7 +36,7 @@ export { keyIdOfSpki, type KeyKind, keyKindOfSpki } from './subject-public-key.t
 export { type SignatureAlgorithm, verifySignature } from './signature-algorithm.ts';
 export { keySigner, type Signer } from './signer.ts';
 
-export { encodeName, formatName, isEmptyName, type NameAttributes } from './name.ts';
+export { commonNamesOf, encodeName, formatName, isEmptyName, type NameAttributes } from './name.ts';
 export { type BasicConstraints } from './extensions/basic-constraints.ts';
 export { type TlsPurpose } from './extensions/extended-key-usage.ts';
 export { type Extensions } from './extensions/extensions.ts';

@@ -60,6 +60,14 @@ export function mailAddressesIn(name: Uint8Array): string[] {
     .map(({ text }) => text);
 }
 
+/** The common names in a name, in order: usually one. Throws `DerError`. */
+export function commonNamesOf(name: Uint8Array): string[] {
+  if (isEmptyName(name)) return [];
+  return readAttributes(name)
+    .filter(({ oid }) => oid === '2.5.4.3')
+    .map(({ text }) => text);
+}
+
 export function isEmptyName(name: Uint8Array): boolean {
   return name.length === 2;
 }

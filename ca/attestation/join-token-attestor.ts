@@ -17,11 +17,16 @@ export function joinTokenAttestor(deps: {
       const text = evidence.length > evidenceBytesMax ? undefined : utf8Text(evidence);
       const tokenId = text === undefined ? undefined : joinTokenIdOf(text);
       if (text === undefined || tokenId === undefined) {
-        return { kind: 'refused', code: 'token_unknown', detail: 'this is not a join token' };
+        return {
+          kind: 'refused',
+          code: 'token_unknown',
+          detail: 'this is not a join token',
+          remedy,
+        };
       }
       const id = joinTokenNodeId(deps.trustDomain, tokenId);
       const use = await deps.registry.useToken({ text, spkiSha256, nodeId: id });
-      if (use.kind === 'refused') return { ...use, claim: tokenId };
+      if (use.kind === 'refused') return { ...use, claim: tokenId, remedy };
       const { aliasId } = use.token;
       return {
         kind: 'attested',
@@ -38,6 +43,7 @@ export function joinTokenNodeId(trustDomain: TrustDomain, tokenId: string): Spif
   return spiffeIdOf(trustDomain, `/signet/node/join-token/${tokenId}`);
 }
 
+const remedy = 'ask for a new token';
 export const joinTokenAttestorName = 'join_token';
 
 // A token has under a hundred characters; nothing longer is worth decoding.

@@ -8,6 +8,8 @@ export interface AttestationRequest {
   readonly evidence: Uint8Array;
   /** Lower hexadecimal SHA-256 of the key the node proved to hold, for evidence that is bound to one key. */
   readonly spkiSha256: string;
+  /** The request as it came, for evidence that is bound to all of it. */
+  readonly csr: Uint8Array;
 }
 
 export type Attestation =
@@ -24,11 +26,14 @@ export type Attestation =
       readonly detail: string;
       /** What the evidence claimed to be, if that may be written down. */
       readonly claim?: string;
+      readonly remedy?: string;
     };
 
 export interface NodeAttestor {
   /** As an agent asks for it, such as `join_token`. */
   readonly name: string;
+  /** A fresh nonce, if its evidence needs one. */
+  challenge?(): Uint8Array;
   /** Judges the evidence. What it consumes is durable before it answers. */
   attest(request: AttestationRequest): Promise<Attestation>;
 }

@@ -5,6 +5,8 @@ import type { AttestRequest, AttestResponse } from '../../api/index.ts';
 import type { Clock, Logger, Watch } from '../../core/index.ts';
 import { CsrError, parseCertificateRequest } from '../../pki/index.ts';
 import type { Caller } from '../../rpc/index.ts';
+import type { SpiffeId } from '../../spiffe/index.ts';
+import { joinTokenAttestorName } from '../attestation/join-token-attestor.ts';
 import type { NodeAttestor } from '../attestation/node-attestor.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Trust } from '../authority/trust.ts';
@@ -19,7 +21,7 @@ export interface AttestDeps {
   readonly issuance: IssuanceDeps;
   readonly gate: IssuanceGate;
   readonly trust: Watch<Trust>;
-  readonly registry: Pick<Registry, 'putNode'>;
+  readonly registry: Pick<Registry, 'putNode' | 'getNode'>;
   readonly audit: AuditLog;
   readonly clock: Clock;
   readonly log: Logger;
@@ -63,9 +65,10 @@ async function attestNow(
   const attestation = await attestor.attest({
     evidence: new Uint8Array(request.evidence),
     spkiSha256: hash('sha256', spki, 'hex'),
+    csr,
   });
   if (attestation.kind === 'refused') {
-    const { code, detail, claim } = attestation;
+    const { code, detail, claim, remedy } = attestation;
     deps.log.warn('attestation refused', { attestor: attestor.name, address, code });
     // Recorded only for evidence that names something of ours: a stranger's guesses must not fill the disk.
     if (claim !== undefined && code !== 'token_unknown') {
@@ -74,13 +77,14 @@ async function attestNow(
         type: 'node.attest_denied',
         attestor: attestor.name,
         refusal: { code, detail },
-        tokenId: claim,
+        ...(attestor.name === joinTokenAttestorName ? { tokenId: claim } : { nodeId: claim }),
         csrSha256: hash('sha256', csr, 'hex'),
       });
     }
-    throw new NodeApiError('unauthenticated', code, detail, { remedy: 'ask for a new token' });
+    throw new NodeApiError('unauthenticated', code, detail, remedy === undefined ? {} : { remedy });
   }
   const { id, selectors, aliasId } = attestation;
+  await refuseIfBanned(deps, id, attestor.name, address);
   const issued = await issueX509Svid(deps.issuance, {
     subject: {
       kind: 'attested_node',
@@ -108,6 +112,28 @@ async function attestNow(
     chain: issued.chain.map((der) => Buffer.from(der)),
     bundle: Buffer.from(deps.trust.current().bundleDocument),
   };
+}
+
+/** Looked at again when the node is put, in case the ban comes between. */
+async function refuseIfBanned(
+  deps: AttestDeps,
+  id: SpiffeId,
+  attestor: string,
+  address: string,
+): Promise<void> {
+  const known = await deps.registry.getNode(id);
+  if (known?.banned === undefined) return;
+  const detail = `node ${id} is banned`;
+  await deps.audit.append({
+    actor: { kind: 'node', id: '', address },
+    type: 'node.attest_denied',
+    attestor,
+    refusal: { code: 'node_banned', detail },
+    nodeId: id,
+  });
+  throw new NodeApiError('permission_denied', 'node_banned', detail, {
+    remedy: 'ask an operator of the CA',
+  });
 }
 
 function readCsr(csr: Uint8Array): { readonly spki: Uint8Array } {

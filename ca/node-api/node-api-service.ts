@@ -16,6 +16,8 @@ export interface NodeApiDeps extends AttestDeps, SignDeps, SyncDeps {
 export function nodeApiService(lookup: CallerLookup, deps: NodeApiDeps): NodeApiServer {
   return {
     challenge: unary(lookup, async ({ attestor }) => {
+      const nonce = deps.attestors.get(attestor)?.challenge?.();
+      if (nonce !== undefined) return { nonce: Buffer.from(nonce) };
       throw new NodeApiError(
         'invalid_argument',
         'attestor_unknown',

@@ -99,7 +99,9 @@ export async function untilAttested(
       return await attempt();
     } catch (error) {
       if (isFinal(error)) throw refusal(error);
-      const waitMs = backoffMs(attestBackoff, tries, deps.random);
+      const hintMs = error instanceof CodedError ? (error.retryAfterMs ?? 0) : 0;
+      const hintedMs = hintMs * (1 + deps.random.fraction());
+      const waitMs = Math.max(hintedMs, backoffMs(attestBackoff, tries, deps.random));
       deps.log.warn('the node is not attested yet', {
         reason: describeError(error),
         retryInMs: Math.round(waitMs),

@@ -4,6 +4,7 @@ import {
   type BackoffPolicy,
   backoffMs,
   type Closable,
+  CodedError,
   describeError,
   sleep,
   type Watch,
@@ -20,6 +21,7 @@ import {
 import type { CaState } from './ca-state.ts';
 import type { NodeApi } from './node-api.ts';
 import type { NodeSvid } from './node-svid.ts';
+import { cappedWaitMs, smearMs } from './renewal-time.ts';
 import { unlessAborted } from './unless-aborted.ts';
 
 export interface NodeIdentityDeps extends AttestNodeDeps {
@@ -48,47 +50,69 @@ export function startNodeIdentity(deps: NodeIdentityDeps): Closable {
 
 async function renewForEver(deps: NodeIdentityDeps, signal: AbortSignal): Promise<void> {
   let failures = 0;
+  let hintMs = 0;
   while (!signal.aborted) {
     // Between failures the backoff is the wait; the SVID has been due since the first of them.
     if (failures === 0) await untilDue(deps, signal);
-    else await sleep(deps.clock, backoffMs(renewBackoff, failures - 1, deps.random), signal);
+    else await sleep(deps.clock, waitBeforeRetryMs(deps, failures, hintMs), signal);
     if (signal.aborted) return;
     const level = failures === 0 ? 'warn' : 'debug';
     const outcome = await unlessAborted(signal, renewOnce(deps, level, signal));
-    if (outcome === 'refused') return;
+    if (outcome?.kind === 'refused') return;
+    hintMs = outcome?.kind === 'failed' ? outcome.retryAfterMs : 0;
     // Still due after a renewal: the CA answers with another root than it names. Not in a tight loop.
-    failures = outcome === 'renewed' && !isDue(deps) ? 0 : failures + 1;
+    failures = outcome?.kind === 'renewed' && !isDue(deps) ? 0 : failures + 1;
   }
+}
+
+type RenewOutcome =
+  | { readonly kind: 'renewed' | 'refused' }
+  /** `retryAfterMs`: when a CA that was too busy told us to come again, else 0. */
+  | { readonly kind: 'failed'; readonly retryAfterMs: number };
+
+/** The backoff, above the CA's hint if it gave one, apart from the rest of the fleet, and well within the SVID's life. */
+function waitBeforeRetryMs(deps: NodeIdentityDeps, failures: number, hintMs: number): number {
+  const { clock, random, svid } = deps;
+  const leftMs = svid.current().notAfterMs - clock.wallMs();
+  const waitMs = backoffMs(renewBackoff, failures - 1, random);
+  const hintedMs = hintMs * (1 + random.fraction());
+  return cappedWaitMs(Math.max(waitMs, hintedMs, smearMs(leftMs, random)), leftMs);
 }
 
 async function renewOnce(
   deps: NodeIdentityDeps,
   level: 'warn' | 'debug',
   signal: AbortSignal,
-): Promise<'renewed' | 'failed' | 'refused'> {
+): Promise<RenewOutcome> {
   const { clock, log } = deps;
   const expired = clock.wallMs() >= deps.svid.current().notAfterMs;
   try {
     const svid = expired
       ? (await deps.attestAgain()).svid
       : await renewNodeSvid(deps.api.current(), deps.bundles(), deps);
-    if (signal.aborted) return 'failed';
+    if (signal.aborted) return { kind: 'failed', retryAfterMs: 0 };
     deps.svid.set(svid);
     log.info('node SVID renewed', { spiffeId: svid.id, notAfterMs: svid.notAfterMs });
-    return 'renewed';
+    return { kind: 'renewed' };
   } catch (error) {
-    if (signal.aborted) return 'failed';
+    if (signal.aborted) return { kind: 'failed', retryAfterMs: 0 };
     log[level]('the node SVID could not be renewed', { reason: describeError(error), expired });
     // While the SVID lives the refusal may be of the moment (a CA that has just restarted).
-    if (!expired || !isFinal(error)) return 'failed';
+    if (!expired || !isFinal(error)) {
+      return { kind: 'failed', retryAfterMs: retryAfterOf(error) };
+    }
     deps.onRefused(
       new AgentError('node_refused', 'permission_denied', 'the node SVID has expired', {
         cause: error,
         remedy: 'restart the agent with a new join token: signet token create',
       }),
     );
-    return 'refused';
+    return { kind: 'refused' };
   }
+}
+
+function retryAfterOf(error: unknown): number {
+  return error instanceof CodedError ? (error.retryAfterMs ?? 0) : 0;
 }
 
 /** Resolves at the SVID's renewal time, or as soon as the CA issues under another root. */

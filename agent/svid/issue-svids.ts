@@ -1,6 +1,7 @@
 /** A batch of SVIDs: keys made here, in memory; requests signed; answers checked before anyone sees them. */
 
 import { Buffer } from 'node:buffer';
+import { retryHintOf } from '../../api/index.ts';
 import { type Clock, describeError, type Random } from '../../core/index.ts';
 import {
   createCertificateRequest,
@@ -17,7 +18,13 @@ import type { EntrySvid } from './entry-svid.ts';
 
 export type IssueOutcome =
   | { readonly kind: 'issued'; readonly svid: EntrySvid }
-  | { readonly kind: 'refused'; readonly entryId: string; readonly reason: string };
+  | {
+      readonly kind: 'refused';
+      readonly entryId: string;
+      readonly reason: string;
+      /** When to try again, if the CA was too busy and said so. */
+      readonly retryAfterMs?: number;
+    };
 
 export interface IssueDeps {
   readonly api: NodeApi;
@@ -39,9 +46,9 @@ export async function issueSvids(
   return requests.map((request, index) => {
     const outcome = answer.items[index]?.outcome;
     if (outcome === undefined) return refused(request, 'the CA gave no answer for it');
-    return outcome.$case === 'chain'
-      ? accept(request, outcome.value.certificates, deps)
-      : refused(request, `${outcome.value.code}: ${outcome.value.detail}`);
+    if (outcome.$case === 'chain') return accept(request, outcome.value.certificates, deps);
+    const { code, detail } = outcome.value;
+    return refused(request, `${code}: ${detail}`, retryHintOf(detail));
   });
 }
 
@@ -89,6 +96,7 @@ function accept(
   }
 }
 
-function refused({ entry }: PreparedRequest, reason: string): IssueOutcome {
-  return { kind: 'refused', entryId: entry.id, reason };
+function refused({ entry }: PreparedRequest, reason: string, retryAfterMs?: number): IssueOutcome {
+  const outcome = { kind: 'refused', entryId: entry.id, reason } as const;
+  return retryAfterMs === undefined ? outcome : { ...outcome, retryAfterMs };
 }

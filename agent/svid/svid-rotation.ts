@@ -98,7 +98,7 @@ class Rotation {
       });
     } catch (error) {
       // The first failure of an outage is news; the tries that follow it are not.
-      const level = due.every((slot) => slot.retry === undefined) ? 'warn' : 'debug';
+      const level = due.every(({ retry }) => (retry?.failures ?? 0) === 0) ? 'warn' : 'debug';
       log[level]('no SVIDs could be fetched; those at hand go on being served', {
         count: entries.length,
         reason: describeError(error),
@@ -125,7 +125,10 @@ class Rotation {
     }
     if (outcome === undefined) return withFailure(slot, 'unreachable', this.#now(), random);
     log.warn('an SVID was not issued', { entry: id, spiffeId, reason: outcome.reason });
-    return withFailure(slot, 'refused', this.#now(), random);
+    const { retryAfterMs } = outcome;
+    return retryAfterMs === undefined
+      ? withFailure(slot, 'refused', this.#now(), random)
+      : withFailure(slot, 'overloaded', this.#now(), random, retryAfterMs);
   }
 
   /** Brings the slots up to the entries and the time, and publishes if what is held has changed. */
@@ -133,7 +136,11 @@ class Rotation {
     const state = this.#deps.state.current();
     if (state !== undefined && state !== this.#applied) {
       this.#applied = state;
-      this.#slots = retryUnreachable(reconcileSlots(this.#slots, state.entries));
+      this.#slots = retryUnreachable(
+        reconcileSlots(this.#slots, state.entries),
+        this.#now(),
+        this.#deps.random,
+      );
     }
     this.#slots = withdrawExpired(this.#slots, this.#now());
     this.#publish();

@@ -138,7 +138,52 @@ test('a CA that was away and is back is asked at once; one that refused is not',
     { entry: no, retry: { failures: 9, atMs: 9e9, reason: 'refused' } },
   );
   expect(dueAt(slots, now)).toEqual([]);
-  expect(dueAt(retryUnreachable(slots), now)).toEqual(['away']);
+  expect(dueAt(retryUnreachable(slots, now, random), now)).toEqual(['away']);
+});
+
+test('after an outage renewals spread out: no stampede, and nobody expires', () => {
+  const fleet = seededRandom(20);
+  const leftsMs = Array.from({ length: 5000 }, () => 1 + fleet.fraction() * 1_800_000);
+  const waitsMs = leftsMs.map((leftMs) => {
+    const due = held(e, { renewAtMs: 0, notAfterMs: now.wallMs + leftMs });
+    const slot = withFailure({ entry: e, held: due, retry: undefined }, 'unreachable', now, fleet);
+    const spread = retryUnreachable(new Map([['e', slot]]), now, fleet);
+    // Hearing of the CA again and again draws no new lot.
+    expect(retryUnreachable(spread, later(1), fleet)).toBe(spread);
+    return nextWakeMs(spread, 'root1', now);
+  });
+  for (const [index, waitMs] of waitsMs.entries()) {
+    expect(waitMs).toBeLessThanOrEqual((leftsMs[index] ?? 0) / 4);
+    expect(waitMs).toBeLessThanOrEqual(60_000);
+  }
+  const perSecond = new Map<number, number>();
+  for (const waitMs of waitsMs) {
+    const second = Math.floor(waitMs / 1000);
+    perSecond.set(second, (perSecond.get(second) ?? 0) + 1);
+  }
+  // 5,000 over a minute are 83 a second; those about to expire come sooner and no more than double that.
+  expect(Math.max(...perSecond.values())).toBeLessThan(200);
+});
+
+test('near its end an SVID is tried after each tenth of what is left, whatever the backoff or the CA says', () => {
+  const failing = (leftMs: number, hintMs: number): number => {
+    const slot = {
+      entry: e,
+      held: held(e, { notAfterMs: now.wallMs + leftMs }),
+      retry: { failures: 20, atMs: 0, reason: 'overloaded' as const },
+    };
+    return (
+      (withFailure(slot, 'overloaded', now, random, hintMs).retry?.atMs ?? 0) - now.monotonicMs
+    );
+  };
+  for (const leftMs of [50, 500, 5000, 50_000]) {
+    expect(failing(leftMs, 60_000)).toBe(Math.max(100, leftMs / 10));
+  }
+  // With time enough the hint is honoured, with jitter above it and never below.
+  const waits = Array.from({ length: 100 }, () => failing(3_600_000, 7000));
+  expect(Math.min(...waits)).toBeGreaterThanOrEqual(7000);
+  expect(Math.max(...waits)).toBeLessThanOrEqual(14_000);
+  expect(new Set(waits).size).toBeGreaterThan(90);
 });
 
 test('a CA that signs under another root than it names is not asked in a tight loop', () => {

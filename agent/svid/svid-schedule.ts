@@ -2,6 +2,7 @@
 
 import { type BackoffPolicy, backoffMs, type Random } from '../../core/index.ts';
 import type { AgentEntry } from '../ca-state.ts';
+import { cappedWaitMs, smearMs } from '../renewal-time.ts';
 import type { EntrySvid } from './entry-svid.ts';
 
 /** One registration entry with what is held for it. */
@@ -15,8 +16,11 @@ export interface SvidSlot {
 export interface SvidRetry {
   readonly failures: number;
   readonly atMs: number;
-  /** Whether the CA answered: if it did not, its return is the time to try again. */
-  readonly reason: 'refused' | 'unreachable';
+  /**
+   * Why: it refused; it did not answer, so that its return is the time to try again; it sent us away for
+   * a while; or it has returned, and this is our place in the crowd.
+   */
+  readonly reason: 'refused' | 'unreachable' | 'overloaded' | 'smeared';
 }
 
 export type SvidSlots = ReadonlyMap<string, SvidSlot>;
@@ -39,15 +43,25 @@ export function reconcileSlots(slots: SvidSlots, entries: readonly AgentEntry[])
   );
 }
 
-/** The CA has been heard of: what failed for its silence alone is tried at once. */
-export function retryUnreachable(slots: SvidSlots): SvidSlots {
+/**
+ * The CA has been heard of: what failed for its silence alone need not wait any longer. What is missing
+ * is tried at once; renewals spread out, for the whole fleet has waited for this moment.
+ */
+export function retryUnreachable(slots: SvidSlots, now: Now, random: Random): SvidSlots {
   if (![...slots.values()].some((slot) => slot.retry?.reason === 'unreachable')) return slots;
   return new Map(
     [...slots].map(([id, slot]) => [
       id,
-      slot.retry?.reason === 'unreachable' ? { ...slot, retry: undefined } : slot,
+      slot.retry?.reason === 'unreachable' ? { ...slot, retry: smeared(slot, now, random) } : slot,
     ]),
   );
+}
+
+function smeared(slot: SvidSlot, now: Now, random: Random): SvidRetry | undefined {
+  const waitMs = smearMs(lifeLeftMs(slot, now), random);
+  if (waitMs === 0) return undefined;
+  // No longer a wait for the CA: hearing of it again must not draw a new lot.
+  return { failures: 0, atMs: now.monotonicMs + waitMs, reason: 'smeared' };
 }
 
 /** Slots without the SVIDs that have expired: an expired one is never presented. */
@@ -100,15 +114,28 @@ export function withSvid(
     : { ...renewed, retry: undefined };
 }
 
+/** The slot after a try that failed. `hintMs` is when the CA said that it will have time. */
 export function withFailure(
   slot: SvidSlot,
-  reason: SvidRetry['reason'],
+  reason: Exclude<SvidRetry['reason'], 'smeared'>,
   now: Now,
   random: Random,
+  hintMs = 0,
 ): SvidSlot {
   const failures = slot.retry?.failures ?? 0;
-  const atMs = now.monotonicMs + backoffMs(issueBackoff, failures, random);
+  const leftMs = lifeLeftMs(slot, now);
+  // Spread out while the CA is away: its return may be noticed by this try before Sync tells of it.
+  const apartMs = reason === 'unreachable' ? smearMs(leftMs, random) : 0;
+  // Above the hint, never below it: whoever was sent away with the same hint must not return together.
+  const hintedMs = hintMs * (1 + random.fraction());
+  const waitMs = Math.max(hintedMs, apartMs, backoffMs(issueBackoff, failures, random));
+  const atMs = now.monotonicMs + cappedWaitMs(waitMs, leftMs);
   return { ...slot, retry: { failures: failures + 1, atMs, reason } };
+}
+
+/** How long what is held is still good for; 0 if nothing is. */
+function lifeLeftMs({ held }: SvidSlot, now: Now): number {
+  return held === undefined ? 0 : Math.max(0, held.notAfterMs - now.wallMs);
 }
 
 function needsIssuing({ entry, held }: SvidSlot, activeRootKeyId: string, now: Now): boolean {

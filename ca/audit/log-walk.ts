@@ -20,6 +20,10 @@ export type AuditVerdict =
       readonly counts: Readonly<Record<string, number>>;
       /** Sound records after the checkpoint: of a live log, or of one that was killed. */
       readonly unsealed: number;
+      /** Records that were moved away with their sealed segments: proven by the tiles, not read. */
+      readonly archived: number;
+      /** Tiles that are not there though their records are: the CA makes them again when it starts. */
+      readonly tilesMissing: number;
     }
   | {
       readonly kind: 'broken';
@@ -42,7 +46,13 @@ export type AuditFaultCode =
   /** A record that was signed is there in part. */
   | 'torn'
   /** Each record follows the one before, yet they are not those that were signed. */
-  | 'forked';
+  | 'forked'
+  /** A tile does not hold the hashes of the records, though these are the ones that were signed. */
+  | 'tile_edited'
+  /** A tile is gone, and the records that it speaks for were archived. */
+  | 'tile_missing'
+  /** What a full segment was sealed with does not fit it. */
+  | 'bad_seal';
 
 export type Broken = Extract<AuditVerdict, { kind: 'broken' }>;
 
@@ -50,18 +60,26 @@ export type Broken = Extract<AuditVerdict, { kind: 'broken' }>;
 export class LogWalk {
   readonly #checkpoint: Checkpoint;
   readonly #known: Checkpoint | undefined;
+  readonly #onLeaf: (leafHash: Uint8Array) => void;
   readonly #chain = new ChainReader(0, noPrevious);
   readonly #counts = new Map<string, number>();
   #tree: MerkleTree = emptyTree;
   #firstTime: string | undefined;
   #lastTime: string | undefined;
   #unsealed = 0;
+  #archived = 0;
   /** An unfinished write was met past the checkpoint; what follows it says nothing. */
   #isOver = false;
 
-  constructor(checkpoint: Checkpoint, known: Checkpoint | undefined) {
+  /** `onLeaf` is told the hash of each record that the checkpoint covers. */
+  constructor(
+    checkpoint: Checkpoint,
+    known: Checkpoint | undefined,
+    onLeaf: (leafHash: Uint8Array) => void,
+  ) {
     this.#checkpoint = checkpoint;
     this.#known = known;
+    this.#onLeaf = onLeaf;
   }
 
   beginSegment(firstIndex: number): Broken | undefined {
@@ -72,6 +90,26 @@ export class LogWalk {
       : broken('edited', firstIndex, `a file begins anew at record ${firstIndex}`);
   }
 
+  /** The index the next record must have. */
+  index(): number {
+    return this.#chain.index();
+  }
+
+  /** How many records were stepped past. */
+  archived(): number {
+    return this.#archived;
+  }
+
+  /** Steps past a record that is not there, by its hash. */
+  archivedLeaf(leafHash: Uint8Array): Broken | undefined {
+    const fault = this.#checkRoots();
+    if (fault !== undefined) return fault;
+    this.#chain.skip(leafHash);
+    this.#archived += 1;
+    this.#grow(leafHash);
+    return undefined;
+  }
+
   line(line: Uint8Array): Broken | undefined {
     if (this.#isOver) return undefined;
     const rootFault = this.#checkRoots();
@@ -79,7 +117,7 @@ export class LogWalk {
     if (verdict.kind !== 'sound') return this.#judge(verdict, rootFault);
     if (rootFault !== undefined) return rootFault;
     this.#count(verdict.record);
-    this.#tree = appendLeaf(this.#tree, verdict.leafHash);
+    this.#grow(verdict.leafHash);
     return undefined;
   }
 
@@ -109,7 +147,14 @@ export class LogWalk {
       lastTime: this.#lastTime,
       counts: Object.fromEntries(this.#counts),
       unsealed: this.#unsealed,
+      archived: this.#archived,
+      tilesMissing: 0,
     };
+  }
+
+  #grow(leafHash: Uint8Array): void {
+    if (this.#tree.size < this.#checkpoint.size) this.#onLeaf(leafHash);
+    this.#tree = appendLeaf(this.#tree, leafHash);
   }
 
   #judge(verdict: Exclude<LineVerdict, { kind: 'sound' }>, rootFault?: Broken): Broken | undefined {

@@ -58,6 +58,12 @@ export class ChainReader {
     return this.#previous;
   }
 
+  /** Steps past a record of which only the hash is at hand. */
+  skip(leafHash: Uint8Array): void {
+    this.#index += 1;
+    this.#previous = toHex(leafHash);
+  }
+
   /** Judges the next line, and steps past it if it is sound. */
   read(line: Uint8Array): LineVerdict {
     const record = parseRecord(line);

@@ -46,6 +46,20 @@ export async function listSegments(directory: string): Promise<readonly SegmentN
     .toSorted((left, right) => left.firstIndex - right.firstIndex);
 }
 
+/** The segments of a log and those that were archived from it, in order, each once. Throws {@link AuditError}. */
+export async function listSegmentsIn(places: {
+  readonly directory: string;
+  readonly archive?: string | undefined;
+}): Promise<readonly SegmentName[]> {
+  const here = await listSegments(places.directory);
+  if (places.archive === undefined) return here;
+  const first = new Set(here.map(({ firstIndex }) => firstIndex));
+  const moved = await listSegments(places.archive);
+  return [...here, ...moved.filter(({ firstIndex }) => !first.has(firstIndex))].toSorted(
+    (left, right) => left.firstIndex - right.firstIndex,
+  );
+}
+
 export interface LineBatch {
   /** Whole lines, without their newlines. */
   readonly lines: readonly Uint8Array[];

@@ -56,6 +56,8 @@ describe('verifying an audit log', () => {
       lastTime: expect.stringMatching(/Z$/),
       counts: { 'ca.stopped': 1, 'node.removed': records - 1 },
       unsealed: 0,
+      archived: 0,
+      tilesMissing: 0,
     };
     expect(await verifyAuditLog({ directory })).toEqual(expected);
     expect(await verifyAuditLog({ directory, verifierKey })).toEqual(expected);

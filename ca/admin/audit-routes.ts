@@ -2,15 +2,14 @@
 
 import type { RouteOptions } from 'fastify';
 import { z } from 'zod';
-import type { AuditList } from '../../api/index.ts';
+import { auditListSchema, noBody, noParams } from '../../api/index.ts';
 import { readAuditPage } from './audit-page.ts';
-import { type AdminDeps, parseWith } from './admin-context.ts';
-import { getRoute } from './route.ts';
+import type { AdminDeps } from './admin-context.ts';
+import { operationRoute } from './route.ts';
 
 export function auditRoutes(deps: AdminDeps): RouteOptions[] {
   return [
-    getRoute('/v1/audit', async (request): Promise<AuditList> => {
-      const { from, limit } = parseWith(pageSchema, request.query);
+    operationRoute(listOperation, async ({ query: { from, limit } }) => {
       const size = deps.audit.size();
       const start = from < 0 ? Math.max(0, size + from) : from;
       const records = await readAuditPage({
@@ -25,7 +24,18 @@ export function auditRoutes(deps: AdminDeps): RouteOptions[] {
   ];
 }
 
-const pageSchema = z.strictObject({
-  from: z.coerce.number().int(),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
-});
+const listOperation = {
+  id: 'listAuditRecords',
+  method: 'GET',
+  path: '/v1/audit',
+  summary: 'Records of the audit log, oldest first; a negative `from` counts back from the end',
+  resource: 'audit',
+  verb: 'read',
+  params: noParams,
+  query: z.strictObject({
+    from: z.coerce.number().int(),
+    limit: z.coerce.number().int().min(1).max(1000).default(100),
+  }),
+  body: noBody,
+  answer: auditListSchema,
+} as const;

@@ -2,13 +2,23 @@
 
 import type { RouteOptions } from 'fastify';
 import { z } from 'zod';
-import { AdminError, createEntrySchema, type EntryList, type EntryView } from '../../api/index.ts';
+import {
+  AdminError,
+  createEntrySchema,
+  type EntryView,
+  entryListSchema,
+  entrySchema,
+  noBody,
+  noParams,
+  noQuery,
+  pageQuerySchema,
+} from '../../api/index.ts';
 import { formatDurationMs } from '../../core/index.ts';
 import type { Actor, AuditedEntry } from '../audit/event.ts';
 import { type Lifetimes, svidMsMax } from '../authority/lifetimes.ts';
 import type { EntryDraft, RegistrationEntry } from '../registry/registration-entry.ts';
-import { actorOf, type AdminDeps, parseWith } from './admin-context.ts';
-import { deleteRoute, getRoute, postRoute } from './route.ts';
+import type { AdminDeps } from './admin-context.ts';
+import { operationRoute } from './route.ts';
 
 export function entryRoutes(deps: AdminDeps): RouteOptions[] {
   const { registry, audit } = deps;
@@ -20,15 +30,21 @@ export function entryRoutes(deps: AdminDeps): RouteOptions[] {
     await audit.append({ actor, type, entry: auditedEntry(entry) });
   };
 
+  // Whose entry it is; of one that does not stand there is nothing to protect.
+  const ownerOf = async ({ params: { id } }: { params: { id: string } }): Promise<string[]> => {
+    const entry = await registry.getEntry(id);
+    return entry === undefined ? [] : [entry.spiffeId];
+  };
+
   return [
-    postRoute('/v1/entries', async (request): Promise<EntryView> => {
-      const { x509SvidTtlSeconds, ...rest } = parseWith(createEntrySchema, request.body);
+    operationRoute(createOperation, async ({ body }, { actor }) => {
+      const { x509SvidTtlSeconds, ...rest } = body;
       const ttlMs = x509SvidTtlSeconds === undefined ? undefined : x509SvidTtlSeconds * 1000;
       checkTtl(ttlMs, deps.lifetimes);
       const draft: EntryDraft = { ...rest, x509SvidTtlMs: ttlMs };
       const entry = await registry.createEntry(draft);
       try {
-        await record('entry.created', actorOf(request), entry);
+        await record('entry.created', actor, entry);
       } catch (error) {
         // An entry that could not be recorded must not stand.
         await registry.deleteEntry(entry.id);
@@ -36,27 +52,27 @@ export function entryRoutes(deps: AdminDeps): RouteOptions[] {
       }
       return entryView(entry);
     }),
-    getRoute('/v1/entries', async (request): Promise<EntryList> => {
-      const { after, limit } = parseWith(pageSchema, request.query);
+    operationRoute(listOperation, async ({ query: { after, limit } }, { sees }) => {
       const page = await registry.listEntries({
         limit,
         ...(after === undefined ? {} : { after }),
       });
-      const entries = page.items.map(entryView);
+      const entries = page.items.filter(({ spiffeId }) => sees(spiffeId)).map(entryView);
       return page.next === undefined ? { entries } : { entries, next: page.next };
     }),
-    getRoute('/v1/entries/:id', async (request): Promise<EntryView> => {
-      const { id } = parseWith(idSchema, request.params);
+    operationRoute({ ...getOperation, scope: ownerOf }, async ({ params: { id } }) => {
       const entry = await registry.getEntry(id);
       if (entry !== undefined) return entryView(entry);
       throw new AdminError('not_found', 'entry_not_found', `no entry has the id ${id}`);
     }),
-    deleteRoute('/v1/entries/:id', async (request): Promise<EntryView> => {
-      const { id } = parseWith(idSchema, request.params);
-      const entry = await registry.deleteEntry(id);
-      await record('entry.deleted', actorOf(request), entry);
-      return entryView(entry);
-    }),
+    operationRoute(
+      { ...deleteOperation, scope: ownerOf },
+      async ({ params: { id } }, { actor }) => {
+        const entry = await registry.deleteEntry(id);
+        await record('entry.deleted', actor, entry);
+        return entryView(entry);
+      },
+    ),
   ];
 }
 
@@ -100,8 +116,58 @@ function auditedEntry({
   return { id, spiffeId, parentId, selectors, revision };
 }
 
-const idSchema = z.object({ id: z.string().min(1).max(128) });
-const pageSchema = z.strictObject({
-  after: z.string().optional(),
-  limit: z.coerce.number().int().min(1).max(1000).default(100),
-});
+const idSchema = z.strictObject({ id: z.string().min(1).max(128) });
+
+const createOperation = {
+  id: 'createEntry',
+  method: 'POST',
+  path: '/v1/entries',
+  summary: 'Register a workload: an identity, and what a process must be to get it',
+  resource: 'entries',
+  verb: 'create',
+  params: noParams,
+  query: noQuery,
+  body: createEntrySchema,
+  answer: entrySchema,
+  scope: ({ body }: { body: z.output<typeof createEntrySchema> }) => [body.spiffeId],
+} as const;
+
+const listOperation = {
+  id: 'listEntries',
+  method: 'GET',
+  path: '/v1/entries',
+  summary: 'Registration entries, oldest first; a page may hold fewer than `limit`',
+  resource: 'entries',
+  verb: 'read',
+  params: noParams,
+  query: pageQuerySchema,
+  body: noBody,
+  answer: entryListSchema,
+  scope: 'filtered',
+} as const;
+
+const getOperation = {
+  id: 'getEntry',
+  method: 'GET',
+  path: '/v1/entries/:id',
+  summary: 'One registration entry',
+  resource: 'entries',
+  verb: 'read',
+  params: idSchema,
+  query: noQuery,
+  body: noBody,
+  answer: entrySchema,
+} as const;
+
+const deleteOperation = {
+  id: 'deleteEntry',
+  method: 'DELETE',
+  path: '/v1/entries/:id',
+  summary: 'Take an identity away; answers with what was deleted',
+  resource: 'entries',
+  verb: 'delete',
+  params: idSchema,
+  query: noQuery,
+  body: noBody,
+  answer: entrySchema,
+} as const;

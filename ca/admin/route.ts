@@ -39,7 +39,7 @@ export interface AdminCall {
   readonly actor: Actor;
   readonly reply: FastifyReply;
   /** Whether this caller may know of that SPIFFE ID. */
-  sees(spiffeId: string): boolean;
+  readonly sees: (spiffeId: string) => boolean;
 }
 
 /** The route of an operation: validated, within the caller's reach, and in the document. */

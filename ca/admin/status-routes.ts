@@ -1,18 +1,19 @@
 /** The CA at a glance, and whether it lives and is ready. */
 
 import type { RouteOptions } from 'fastify';
-import type { StatusView } from '../../api/index.ts';
+import { z } from 'zod';
+import { noBody, noParams, noQuery, statusSchema } from '../../api/index.ts';
 import { toHex } from '../../core/index.ts';
 import { AuthorityError } from '../authority/authority-error.ts';
 import { activeIssuing } from '../authority/slot.ts';
 import type { AdminDeps } from './admin-context.ts';
-import { getRoute } from './route.ts';
+import { operationRoute } from './route.ts';
 
 export function statusRoutes(deps: AdminDeps): RouteOptions[] {
   const { authorities, audit, clock } = deps;
 
   return [
-    getRoute('/v1/status', async (): Promise<StatusView> => {
+    operationRoute(statusOperation, async () => {
       const set = authorities.current();
       return {
         trustDomain: deps.trustDomain,
@@ -29,12 +30,12 @@ export function statusRoutes(deps: AdminDeps): RouteOptions[] {
         agentAddress: deps.agentAddress,
       };
     }),
-    getRoute('/livez', async () => ({ status: 'ok' })),
+    operationRoute(livezOperation, async () => ({ status: 'ok' as const })),
     // Ready means able to issue: a signing authority that has not ended.
-    getRoute('/readyz', async (_request, reply) => {
+    operationRoute(readyzOperation, async (_input, { reply }) => {
       try {
         authorities.issuer();
-        return { status: 'ok' };
+        return { status: 'ok' as const };
       } catch (error) {
         if (!(error instanceof AuthorityError)) throw error;
         return reply.code(503).send({ status: 'not ready', reason: error.message });
@@ -42,3 +43,42 @@ export function statusRoutes(deps: AdminDeps): RouteOptions[] {
     }),
   ];
 }
+
+const nothing = { params: noParams, query: noQuery, body: noBody };
+
+const statusOperation = {
+  ...nothing,
+  id: 'getStatus',
+  method: 'GET',
+  path: '/v1/status',
+  summary: 'The CA at a glance',
+  resource: 'ca',
+  verb: 'read',
+  answer: statusSchema,
+  scope: 'open',
+} as const;
+
+const livezOperation = {
+  ...nothing,
+  id: 'getLivez',
+  method: 'GET',
+  path: '/livez',
+  summary: 'Whether the process answers at all',
+  resource: 'ca',
+  verb: 'read',
+  answer: z.object({ status: z.literal('ok') }),
+  scope: 'open',
+} as const;
+
+const readyzOperation = {
+  ...nothing,
+  id: 'getReadyz',
+  method: 'GET',
+  path: '/readyz',
+  summary: 'Whether the CA can issue, and what stands in the way',
+  resource: 'ca',
+  verb: 'read',
+  answer: z.object({ status: z.enum(['ok', 'not ready']), reason: z.string().optional() }),
+  otherStatuses: [503],
+  scope: 'open',
+} as const;

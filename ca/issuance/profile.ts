@@ -37,6 +37,11 @@ export interface SubjectDeps {
   authorizedEntry(nodeId: SpiffeId, entryId: string): RegistrationEntry | undefined;
 }
 
+export interface AuthorizedEntry {
+  readonly kind: 'authorized';
+  readonly entry: RegistrationEntry;
+}
+
 export interface Grant {
   readonly kind: 'granted';
   readonly id: SpiffeId;
@@ -55,18 +60,39 @@ export async function authorize(
 ): Promise<Grant | IssuanceRefusal> {
   if (subject.kind === 'ca_server') return grantServer(deps);
   if (subject.kind === 'attested_node') return grantAttested(deps, subject);
-  // Both of the others stand on a node that was attested before, and may have been removed since.
   const { caller } = subject;
-  if (!(await deps.isNode(caller.id))) {
-    return refuse(
-      'permission_denied',
-      'node_unknown',
-      `node ${caller.id} is not registered here any more`,
-    );
+  if (subject.kind === 'renewing_node') {
+    return (await unknownNode(deps, caller)) ?? grantRenewal(deps, caller);
   }
-  return subject.kind === 'workload'
-    ? grantWorkload(deps, caller, subject.entryId)
-    : grantRenewal(deps, caller);
+  const authorized = await authorizeEntry(deps, caller, subject.entryId);
+  return authorized.kind === 'refused' ? authorized : grantWorkload(deps, caller, authorized.entry);
+}
+
+/** The entry, if this node may serve it. */
+export async function authorizeEntry(
+  deps: Pick<SubjectDeps, 'isNode' | 'authorizedEntry'>,
+  caller: NodeCaller,
+  entryId: string,
+): Promise<AuthorizedEntry | IssuanceRefusal> {
+  const unknown = await unknownNode(deps, caller);
+  if (unknown !== undefined) return unknown;
+  const entry = deps.authorizedEntry(caller.id, entryId);
+  if (entry !== undefined) return { kind: 'authorized', entry };
+  // One answer for "no such entry" and "not yours": a node learns nothing of other nodes' entries.
+  return refuse(
+    'permission_denied',
+    'entry_not_authorized',
+    `node ${caller.id} may not serve entry ${JSON.stringify(entryId.slice(0, 64))}`,
+  );
+}
+
+/** A node was attested before it could call, but may have been removed since. */
+async function unknownNode(
+  { isNode }: Pick<SubjectDeps, 'isNode'>,
+  { id }: NodeCaller,
+): Promise<IssuanceRefusal | undefined> {
+  if (await isNode(id)) return undefined;
+  return refuse('permission_denied', 'node_unknown', `node ${id} is not registered here any more`);
 }
 
 function grantServer({ trustDomain, lifetimes }: SubjectDeps): Grant {
@@ -93,27 +119,14 @@ function grantRenewal({ lifetimes }: SubjectDeps, caller: NodeCaller): Grant {
   return grantOf(caller.id, lifetimes.nodeSvidMs, (certificate) => ({ ...act, certificate }));
 }
 
-function grantWorkload(
-  deps: SubjectDeps,
-  caller: NodeCaller,
-  entryId: string,
-): Grant | IssuanceRefusal {
-  const entry = deps.authorizedEntry(caller.id, entryId);
-  if (entry === undefined) {
-    // One answer for "no such entry" and "not yours": a node learns nothing of other nodes' entries.
-    return refuse(
-      'permission_denied',
-      'entry_not_authorized',
-      `node ${caller.id} may not serve entry ${JSON.stringify(entryId.slice(0, 64))}`,
-    );
-  }
+function grantWorkload(deps: SubjectDeps, caller: NodeCaller, entry: RegistrationEntry): Grant {
   const actor = actorOf(caller);
   return {
     kind: 'granted',
     id: entry.spiffeId,
     dnsNames: entry.dnsNames,
     ttlMs: entry.x509SvidTtlMs ?? deps.lifetimes.x509SvidMs,
-    entryId,
+    entryId: entry.id,
     workload: { nodeId: caller.id, entry },
     event: (certificate, policy) => ({
       actor,

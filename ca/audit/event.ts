@@ -145,6 +145,7 @@ export type AuditAct =
       readonly type: 'jwt.denied';
       readonly refusal: AuditedRefusal;
       readonly entryId: string;
+      readonly spiffeId?: string;
       readonly audience: readonly string[];
       readonly policy?: AuditedPolicy;
     }

@@ -13,7 +13,7 @@ import {
 } from '../../pki/index.ts';
 import type { SpiffeId } from '../../spiffe/index.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
-import type { AuditedCertificate } from '../audit/event.ts';
+import type { AuditedCertificate, AuditEvent } from '../audit/event.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { AuthorityError } from '../authority/authority-error.ts';
 import type { Issuer } from '../authority/issuer.ts';
@@ -35,6 +35,10 @@ export interface IssuanceDeps extends SubjectDeps {
   readonly audit: AuditLog;
   /** The operator's policy; absent if there is none. */
   readonly policy?: PolicyJudge;
+  /** Why nothing is issued for this ID, if an operator blocked it. */
+  readonly whyBlocked?: (id: SpiffeId) => string | undefined;
+  /** Told of each certificate as soon as it is on the record. */
+  readonly onRecorded?: (event: AuditEvent) => void;
   /** Told of each certificate that leaves. */
   readonly onIssued: () => void;
 }
@@ -64,6 +68,8 @@ export async function issueX509Svid(
   // 1. Authorize the caller and the entry. The names come from here, never from the request.
   const grant = await authorize(deps, request.subject);
   if (grant.kind === 'refused') return grant;
+  const blocked = deps.whyBlocked?.(grant.id);
+  if (blocked !== undefined) return refuse('permission_denied', 'id_blocked', blocked);
 
   // 2. Parse the request, with proof that whoever made it holds the key.
   const csr = readRequest(request.csr);
@@ -107,12 +113,16 @@ export async function issueX509Svid(
 
   // 8. Record it in the audit log. If that fails the certificate never leaves.
   const audited = auditedLeaf(intent, by, request.csr, grant.entryId);
-  await deps.audit.append(grant.event(audited, allowed.policy));
+  const event = grant.event(audited, allowed.policy);
+  await deps.audit.append(event);
+  deps.onRecorded?.(event);
 
   // 9. Record how long the authorities above it are needed.
   await deps.authorities.recordLeaf(by.id, validity.notAfterMs);
 
-  // 10. Release.
+  // 10. Release, unless its ID was blocked while it was made.
+  const blockedSince = deps.whyBlocked?.(grant.id);
+  if (blockedSince !== undefined) return refuse('permission_denied', 'id_blocked', blockedSince);
   deps.onIssued();
   return {
     kind: 'issued',

@@ -6,6 +6,7 @@ export type NodeApiErrorCode =
   | 'node_svid_required'
   | 'node_svid_refused'
   | 'node_svid_expired'
+  | 'node_svid_revoked'
   | 'node_unknown'
   | 'attestor_unknown'
   | 'attestation_refused'

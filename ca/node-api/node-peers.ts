@@ -15,11 +15,15 @@ export interface NodePeersDeps {
   readonly clock: Clock;
   readonly trust: Watch<Trust>;
   isNode(id: SpiffeId): Promise<boolean>;
+  /** True if the certificate with this serial must not be believed any more. */
+  isRevoked(serial: string): boolean;
 }
 
 /** A node that calls, and until when its certificate speaks for it. */
 export interface VerifiedNode extends NodeCaller {
   readonly notAfterMs: number;
+  /** Of the certificate it connected with. */
+  readonly serial: string;
 }
 
 interface Peer {
@@ -47,6 +51,9 @@ export class NodePeers {
     const verdict = this.#judge(chain);
     if (verdict.kind === 'refused') {
       return { kind: 'refused', detail: `${verdict.code}: ${verdict.detail}` };
+    }
+    if (this.#deps.isRevoked(serialOf(chain))) {
+      return { kind: 'refused', detail: revoked(verdict.id).message };
     }
     this.#peers.set(leafDer, {
       chain,
@@ -83,7 +90,8 @@ export class NodePeers {
         { remedy: 'attest it again with a new token' },
       );
     }
-    return { id: peer.id, address: caller.address, notAfterMs: peer.notAfterMs };
+    const { id, notAfterMs } = peer;
+    return { id, address: caller.address, notAfterMs, serial: serialOf(peer.chain) };
   }
 
   #checkStillTrusted(peer: Peer): void {
@@ -95,6 +103,7 @@ export class NodePeers {
         { remedy: 'connect again with the renewed one' },
       );
     }
+    if (this.#deps.isRevoked(serialOf(peer.chain))) throw revoked(peer.id);
     const { sequence } = this.#deps.trust.current().bundle;
     if (peer.verifiedSequence === sequence) return;
     const verdict = this.#judge(peer.chain);
@@ -113,6 +122,20 @@ export class NodePeers {
       purpose: 'clientAuth',
     });
   }
+}
+
+/** What a peer is told whose certificate was revoked, at its next call or where it waits. */
+export function revoked(id: SpiffeId): NodeApiError {
+  return new NodeApiError(
+    'unauthenticated',
+    'node_svid_revoked',
+    `the certificate of ${id} was revoked`,
+    { remedy: 'attest the node again' },
+  );
+}
+
+function serialOf(chain: readonly Certificate[]): string {
+  return chain[0]?.serial ?? '';
 }
 
 function parseChain(chainDer: readonly Uint8Array[]): readonly Certificate[] | string {

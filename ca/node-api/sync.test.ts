@@ -7,6 +7,8 @@ import { formatBundle, parseSpiffeId } from '../../spiffe/index.ts';
 import type { Trust } from '../authority/trust.ts';
 import type { RegistrationEntry } from '../registry/registration-entry.ts';
 import { parseSelector } from '../registry/selector.ts';
+import { PushTimes } from '../revocation/push-times.ts';
+import type { RevocationState } from '../revocation/revocation.ts';
 import { ConnectedNodes } from './connected-nodes.ts';
 import { syncNode } from './sync.ts';
 
@@ -15,6 +17,7 @@ const node = {
   id: parseSpiffeId('spiffe://mesh.test/signet/node/join-token/a'),
   address: '10.0.0.1:1',
   notAfterMs: nowMs + 60_000,
+  serial: '0a',
 };
 const pki = await makeTestPki({ nowMs });
 const rootId = toHex(pki.root.certificate.extensions.subjectKeyId ?? new Uint8Array());
@@ -31,6 +34,7 @@ function trustAt(revision: number, sequence: bigint): Trust {
       certificate: pki.root.certificate,
       preparedAtMs: nowMs,
     },
+    taintedKeyIds: [],
     revision,
   };
 }
@@ -57,6 +61,8 @@ function story(): {
   readonly states: SyncResponse[];
   readonly connected: ConnectedNodes;
   readonly trust: WatchSource<Trust>;
+  readonly revoked: WatchSource<RevocationState>;
+  readonly times: PushTimes;
   readonly ended: Promise<unknown>;
   send(request: Partial<SyncRequest>): void;
   setEntries(entries: readonly RegistrationEntry[], revision: number): void;
@@ -69,6 +75,12 @@ function story(): {
   const trust = new WatchSource(trustAt(3, 1n));
   const entries = new WatchSource({ list: [] as readonly RegistrationEntry[], revision: 0 });
   const connected = new ConnectedNodes(clock);
+  const revoked = new WatchSource<RevocationState>({ version: 0, crls: [], serials: [] });
+  const revocations = {
+    state: revoked,
+    times: new PushTimes(),
+    isRevoked: (serial: string) => revoked.current().serials.includes(serial),
+  };
   const aborted = new AbortController();
   const inbox: SyncRequest[] = [];
   const states: SyncResponse[] = [];
@@ -91,11 +103,13 @@ function story(): {
   const ended = syncNode(
     {
       entries: {
+        isNode: () => true,
         entriesOf: () => entries.current().list,
         revision: () => entries.current().revision,
         subscribe: (listener) => entries.subscribe(listener),
       },
       trust,
+      revocations,
       connected,
       x509SvidMs: 10_000,
       clock,
@@ -122,6 +136,8 @@ function story(): {
     states,
     connected,
     trust,
+    revoked,
+    times: revocations.times,
     ended,
     send(request) {
       inbox.push({ appliedRevision: 0n, trust: [], agentVersion: '', ...request });
@@ -269,4 +285,44 @@ test('a node that says nothing is not connected', async () => {
   expect(here.connected.count()).toBe(0);
   here.halfClose();
   expect(await here.ended).toBeUndefined();
+});
+
+describe('revocations', () => {
+  test('are pushed once for many, and the time until a node applied them is told', async () => {
+    const here = story();
+    const { clock, states, revoked, times } = here;
+    here.send({});
+    await settle();
+    expect(states[0]).toMatchObject({ crls: [], revokedSerials: [] });
+
+    times.began(2, clock.monotonicMs());
+    revoked.set({ version: 1, crls: [Uint8Array.of(1)], serials: ['0b'] });
+    revoked.set({ version: 2, crls: [Uint8Array.of(2)], serials: ['0b', '0c'] });
+    await settle();
+    await clock.advance(100);
+    await settle();
+    expect(states).toHaveLength(2);
+    expect(states[1]).toMatchObject({ crls: [Buffer.of(2)], revokedSerials: ['0b', '0c'] });
+    expect(times).toMatchObject({ pushes: 1, lastPushMs: 10, applications: 0 });
+
+    await clock.advance(5);
+    here.send({ appliedRevision: states[1]?.revision ?? 0n });
+    await settle();
+    expect(times).toMatchObject({ applications: 1, lastAppliedMs: 105 });
+    here.cancel();
+    await here.ended;
+  });
+
+  test('end the stream of a node whose certificate is among them', async () => {
+    const here = story();
+    const { clock, states, revoked } = here;
+    here.send({});
+    await settle();
+    revoked.set({ version: 1, crls: [], serials: ['0a'] });
+    await settle();
+    await clock.advance(100);
+    await settle();
+    await expect(here.ended).resolves.toMatchObject({ code: 'node_svid_revoked' });
+    expect(states).toHaveLength(1);
+  });
 });

@@ -8,6 +8,9 @@
  * | `nodes/<attestor>/<name>` | an attested node, under the tail of its SPIFFE ID |
  * | `tokens/<token id>` | a join token (its hash, never its text) |
  * | `rules/<rule id>` | an identity rule |
+ * | `revocations/<serial>` | a revoked certificate that has not ended long ago |
+ * | `revocation-lists/<key id>` | the newest signed list of an issuing authority |
+ * | `blocked-ids/<SPIFFE ID>` | nothing is issued for this ID |
  * | `authorities/<key id>` | an authority of either tier: certificate, state, sealed key |
  * | `settings/identity` | the trust domain, and a value sealed under the key-encryption key |
  * | `settings/authorities` | the bundle's sequence; written with every change of an authority |
@@ -25,6 +28,9 @@ export const storePrefixes = {
   nodes: 'nodes/',
   tokens: 'tokens/',
   rules: 'rules/',
+  revocations: 'revocations/',
+  revocationLists: 'revocation-lists/',
+  blockedIds: 'blocked-ids/',
   authorities: 'authorities/',
   settings: 'settings/',
 } as const;
@@ -36,6 +42,9 @@ export const storeKeys = {
   node: (name: string): string => storePrefixes.nodes + name,
   token: (tokenId: string): string => storePrefixes.tokens + tokenId,
   rule: (ruleId: string): string => storePrefixes.rules + ruleId,
+  revocation: (serial: string): string => storePrefixes.revocations + serial,
+  revocationList: (keyId: string): string => storePrefixes.revocationLists + keyId,
+  blockedId: (spiffeId: string): string => storePrefixes.blockedIds + spiffeId,
   authority: (keyId: string): string => storePrefixes.authorities + keyId,
   setting: (name: string): string => storePrefixes.settings + name,
 } as const;

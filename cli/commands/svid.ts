@@ -1,18 +1,15 @@
-/** `signet svid fetch`: what the Workload API gives to this very process. */
+/** `signet svid`: what the Workload API gives to this very process, and what an operator takes back. */
 
 import { Command, Option } from 'commander';
 import { SpiffeWorkloadAPIClient, type X509SVIDResponse } from '../../api/index.ts';
-import { CodedError, toHex } from '../../core/index.ts';
+import { toHex } from '../../core/index.ts';
 import { keyIdOf, parseCertificate, publicKeyOf, splitCertificates } from '../../pki/index.ts';
 import { messagesOf, metadataOf, unixChannel } from '../../rpc/index.ts';
+import { EndpointError, endpointSocketPath } from '../endpoint-socket.ts';
 import { answering, defaultAgentSocket, outputOf, withExamples } from '../options.ts';
 import { formatRelative, formatTable } from '../output.ts';
 import type { ProgramContext } from '../program-context.ts';
-
-class EndpointError extends CodedError<'endpoint_socket'> {
-  override readonly name = 'EndpointError';
-  override readonly kind = 'invalid_argument';
-}
+import { addRevocationCommands } from './revocation.ts';
 
 interface SvidView {
   readonly spiffeId: string;
@@ -25,7 +22,9 @@ interface SvidView {
 }
 
 export function svidCommand(context: ProgramContext): Command {
-  const svid = new Command('svid').description('this process as a workload');
+  const svid = new Command('svid').description(
+    'fetch the SVIDs of this process; revoke those of others',
+  );
   const fetch = answering(svid.command('fetch'))
     .description('fetch the X.509 SVIDs of this process; keys are never printed')
     .addOption(
@@ -35,7 +34,7 @@ export function svidCommand(context: ProgramContext): Command {
     )
     .option('-w, --watch', 'go on as they rotate')
     .action(async (options: { socket: string; watch?: boolean }, command: Command) => {
-      const channel = unixChannel(socketPathOf(options.socket));
+      const channel = unixChannel(endpointSocketPath(options.socket));
       const client = new SpiffeWorkloadAPIClient(
         channel.target,
         channel.credentials,
@@ -62,24 +61,8 @@ export function svidCommand(context: ProgramContext): Command {
     ['signet svid fetch --socket /run/signet/agent.sock', 'which identity has this shell'],
     ['signet svid fetch --watch -o json', 'see it rotate'],
   ]);
+  addRevocationCommands(svid, context);
   return svid;
-}
-
-/** E-3: `unix:///absolute/path`; a bare path is taken too. Throws {@link EndpointError}. */
-function socketPathOf(text: string): string {
-  if (text.startsWith('unix:')) {
-    const path = /^unix:(?:\/\/)?(\/.*)$/.exec(text)?.[1];
-    if (path !== undefined) return path;
-  } else if (text.startsWith('/')) {
-    return text;
-  }
-  throw new EndpointError(
-    'endpoint_socket',
-    `${JSON.stringify(text)} is not the address of a Workload API`,
-    {
-      remedy: 'give unix:///absolute/path in --socket or SPIFFE_ENDPOINT_SOCKET',
-    },
-  );
 }
 
 function viewOf(message: X509SVIDResponse): (svid: X509SVIDResponse['svids'][number]) => SvidView {

@@ -7,6 +7,10 @@ export {
   authoritySchema,
   type ChangeAuthority,
   changeAuthoritySchema,
+  type PlanStep,
+  planStepSchema,
+  type RotationPlan,
+  rotationPlanSchema,
 } from './admin/authorities.ts';
 export { type AdminClient, adminClient } from './admin/client.ts';
 export {
@@ -16,6 +20,13 @@ export {
   type EntryView,
   entryListSchema,
   entrySchema,
+  type ImportChangeView,
+  importEntriesMax,
+  importEntriesSchema,
+  type ImportFaultView,
+  type ImportResult,
+  importResultSchema,
+  updateEntrySchema,
 } from './admin/entries.ts';
 export {
   type CreateToken,
@@ -23,7 +34,10 @@ export {
   type NodeList,
   type NodeView,
   nodeListSchema,
+  nodeReasonSchema,
   nodeSchema,
+  prunedNodesSchema,
+  pruneNodesSchema,
   type TokenView,
   tokenSchema,
 } from './admin/nodes.ts';
@@ -38,12 +52,46 @@ export {
   pageQuerySchema,
 } from './admin/operation.ts';
 export {
+  type RevocationList,
+  type RevocationView,
+  revocationListSchema,
+  type Revoke,
+  type RevokedView,
+  revokedSchema,
+  revokeSchema,
+  type UnblockedView,
+  unblockedSchema,
+  unblockSchema,
+} from './admin/revocations.ts';
+export {
   AdminError,
   httpStatusOf,
   isErrorKind,
   type Problem,
   problemSchema,
 } from './admin/problem.ts';
+export {
+  type AuditFilterQuery,
+  type AuditMatches,
+  auditMatchesSchema,
+  auditQuerySchema,
+  type CheckpointView,
+  checkpointSchema,
+  type HeldList,
+  type HeldQuery,
+  heldListSchema,
+  heldQuerySchema,
+  type HoldingView,
+} from './admin/audit.ts';
+export type { EntryPage, PageOf } from './admin/registry-client.ts';
+export {
+  createRuleSchema,
+  ruleIdentityListSchema,
+  type RuleIdentityView,
+  ruleListSchema,
+  ruleSchema,
+  type RuleView,
+} from './admin/rules.ts';
 export {
   type AuditList,
   type AuditRecordView,
@@ -52,6 +100,7 @@ export {
   type StatusView,
   statusSchema,
 } from './admin/status.ts';
+export { type AdminIdentity, type AdminTarget } from './admin/transport.ts';
 export {
   CertificateValidationContext,
   DataSource,

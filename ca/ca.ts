@@ -11,15 +11,20 @@ import { openAuditLog } from './audit/log.ts';
 import { loadAuditKey } from './authority/audit-key.ts';
 import { openAuthorities } from './authority/authorities.ts';
 import { loadKeyEncryptionKey } from './authority/key-encryption-key.ts';
+import { hasArrived } from './authority/evidence.ts';
 import { createKeyStore } from './authority/key-store.ts';
 import { openJwtKeys } from './authority/jwt-keys.ts';
 import { checkLifetimes } from './authority/lifetimes.ts';
+import { loadUpstream } from './authority/load-upstream.ts';
+import { checkRotationPolicy } from './authority/rotation-policy.ts';
 import { claimStore } from './authority/store-identity.ts';
 import type { CaConfig } from './config.ts';
 import { openClockGuard } from './guards/clock-guard.ts';
 import { createIssuanceGate } from './guards/gate.ts';
 import type { IssuanceDeps } from './issuance/issue.ts';
+import { openPolicyFile } from './issuance/policy-file.ts';
 import { openSerials } from './issuance/serial.ts';
+import type { MintDeps } from './jwt/mint-jwt-svid.ts';
 import { createPrometheusMetrics } from './metrics/prometheus-metrics.ts';
 import { ConnectedNodes } from './node-api/connected-nodes.ts';
 import { nodeApiService } from './node-api/node-api-service.ts';
@@ -28,8 +33,11 @@ import { startServerSvid } from './node-api/server-svid.ts';
 import { auditedEntry } from './registry/audited-entry.ts';
 import { startPruning } from './registry/pruning.ts';
 import type { RegistrationEntry } from './registry/registration-entry.ts';
+import type { AttestedNode } from './registry/attested-node.ts';
+import { startOidcServer } from './oidc/oidc-server.ts';
 import { createRegistry, type Registry } from './registry/registry.ts';
 import { openRegistryView } from './registry/registry-view.ts';
+import { openRevocations } from './revocation/revocations.ts';
 import { openLevelStore } from './store/level-store.ts';
 
 export interface CaDeps {
@@ -43,6 +51,8 @@ export interface RunningCa extends Closable {
   /** Where agents reach it: the port that was asked for, or the one that was free. */
   readonly agentPort: number;
   readonly adminSocket: string;
+  /** Of the discovery endpoint, where one is configured. */
+  readonly oidcPort?: number;
   /** Of the admin API over mutual TLS, where the config asks for it. */
   readonly adminPort: number | undefined;
 }
@@ -75,6 +85,15 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
 
   // What the operator gave, judged before anything is made.
   checkLifetimes(lifetimes);
+  checkRotationPolicy(config.rotation, lifetimes);
+  const upstream =
+    config.upstream === undefined
+      ? undefined
+      : await loadUpstream(config.upstream, {
+          environment: deps.environment,
+          trustDomain,
+          nowMs: startedAtMs,
+        });
   const keyEncryptionKey = await loadKeyEncryptionKey(config.keyEncryptionKey, deps.environment);
   const keyStore = createKeyStore(keyEncryptionKey, random);
 
@@ -103,7 +122,9 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
   // Keys: only what is below here can reach a Signer, and only through issuance.
   const serials = await openSerials(store, random);
   const connected = new ConnectedNodes(clock);
-  for (const node of await liveNodes(registry, startedAtMs)) connected.expect(node);
+  for (const node of await liveNodes(registry, startedAtMs)) {
+    connected.expect(node.id, node.notAfterMs);
+  }
   const jwtKeys = scope.add(
     await openJwtKeys({
       store,
@@ -112,7 +133,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
       clock,
       log,
       lifeMs: lifetimes.issuingMs,
-      hasArrived: (kid) => connected.hasArrived(kid),
+      hasArrived: (kid) => hasArrived(connected.nodesOf(kid), config.rotation.threshold),
     }),
   );
   const authorities = scope.add(
@@ -125,6 +146,11 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
       trustDomain,
       lifetimes,
       jwtKeys: jwtKeys.published,
+      rotation: {
+        policy: config.rotation,
+        propagationOf: (id) => connected.propagationOf(id),
+      },
+      upstream,
       nextSerial: () => serials.next(),
     }),
   );
@@ -134,7 +160,30 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     const node = entries.node(id) ?? (await registry.getNode(id));
     return node !== undefined && node.banned === undefined;
   };
+  const { trust } = authorities;
+  const revocations = scope.add(
+    await openRevocations({
+      store,
+      audit,
+      auditDirectory,
+      clock,
+      log,
+      issuers: () => authorities.listIssuers(),
+      trust,
+      backdateMs: lifetimes.backdateMs,
+      issuingMs: lifetimes.issuingMs,
+    }),
+  );
+  // What the operator's rules say, before any key is asked to sign.
+  const policyFile = await openPolicyFile(config.policy, {
+    clock,
+    audit,
+    log,
+    nodeSelectors: (id) => entries.node(id)?.selectors ?? [],
+  });
+  const policy = policyFile.judge === undefined ? {} : { policy: policyFile.judge };
   const issuance: IssuanceDeps = {
+    ...policy,
     trustDomain,
     lifetimes,
     clock,
@@ -143,9 +192,22 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     audit,
     isNode,
     authorizedEntry: (nodeId, entryId) => entries.authorizedEntry(nodeId, entryId),
+    whyBlocked: (id) => revocations.whyBlocked(id),
+    onRecorded: (event) => revocations.issued(event),
     onIssued: () => {
       issued += 1;
     },
+  };
+
+  const jwt: MintDeps = {
+    ...policy,
+    clock,
+    random,
+    keys: jwtKeys,
+    audit,
+    lifetimes: config.jwt,
+    whyBlocked: (id) => revocations.whyBlocked(id),
+    ...(config.oidc === undefined ? {} : { issuer: config.oidc.issuer }),
   };
 
   // What stands before issuance: the clock, a rate for each node and for all, fair turns.
@@ -166,21 +228,27 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     random,
     log,
   });
-  const { trust } = authorities;
   const svid = scope.add(await startServerSvid({ issuance, trust, clock, log }));
-  const peers = new NodePeers({ clock, trust, isNode });
+  const peers = new NodePeers({
+    clock,
+    trust,
+    isNode,
+    isRevoked: (serial) => revocations.isRevoked(serial),
+  });
   const server = scope.add(createRpcServer(log));
   server.addService(
     NodeApiService,
     nodeApiService(server.lookup, {
       attestors,
       issuance,
+      jwt,
       gate,
       trust,
       registry,
       audit,
       entries,
       connected,
+      revocations,
       peers,
       x509SvidMs: lifetimes.x509SvidMs,
       clock,
@@ -193,6 +261,10 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     context: () => svid.context(),
     verifyPeer: (chain) => peers.verify(chain),
   });
+
+  // The door for whoever verifies tokens.
+  const oidc =
+    config.oidc === undefined ? undefined : scope.add(await startOidcServer(config.oidc, trust));
 
   // The door for operators last: whoever sees it open sees a CA that works.
   const agentAddress = `${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -209,6 +281,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
         registry,
         counts: () => entries.counts(),
         connected,
+        revocations,
         audit,
         auditDirectory,
         startedAtMs,
@@ -231,6 +304,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     root: trust.current().activeRoot.id,
   });
   return {
+    ...(oidc === undefined ? {} : { oidcPort: oidc.port }),
     agentPort: port,
     adminSocket: config.adminSocket,
     adminPort: adminServer.port,
@@ -244,11 +318,13 @@ const system = { kind: 'system', id: 'ca' } as const;
 async function liveNodes(
   registry: Pick<Registry, 'listNodes'>,
   nowMs: number,
-): Promise<readonly SpiffeId[]> {
-  const live: SpiffeId[] = [];
+): Promise<readonly AttestedNode[]> {
+  const live: AttestedNode[] = [];
   for (let after: string | undefined; ; ) {
     const page = await registry.listNodes(after === undefined ? {} : { after });
-    live.push(...page.items.filter(({ notAfterMs }) => notAfterMs > nowMs).map(({ id }) => id));
+    live.push(
+      ...page.items.filter(({ notAfterMs, banned }) => notAfterMs > nowMs && banned === undefined),
+    );
     if (page.next === undefined) return live;
     after = page.next;
   }

@@ -24,6 +24,9 @@ test('everything that has a good default has one', () => {
       queue: 4096,
     },
     clockToleranceMs: 5000,
+    attestors: {},
+    jwt: { ttlMs: 300_000, ttlMsMax: 3_600_000 },
+    rotation: { threshold: 1, deadlineMs: 3_600_000, automatic: true },
     logLevel: 'info',
   });
 });

@@ -19,6 +19,8 @@ import { defaultLifetimes, type Lifetimes } from './authority/lifetimes.ts';
 import { rotationPolicyOf, type RotationPolicy } from './authority/rotation-policy.ts';
 import type { UpstreamSource } from './authority/load-upstream.ts';
 import { type Limits, limitsField } from './guards/limits.ts';
+import { type JwtConfig, jwtField } from './jwt/jwt-config.ts';
+import { type OidcConfig, oidcField } from './oidc/oidc-config.ts';
 
 export interface CaConfig {
   readonly trustDomain: TrustDomain;
@@ -42,6 +44,11 @@ export interface CaConfig {
   readonly upstream?: UpstreamSource;
   /** How nodes may be attested, beside join tokens. */
   readonly attestors: AttestorsConfig;
+  /** A policy document that judges what is issued; absent: everything that the registry grants. */
+  readonly policy?: string | undefined;
+  readonly jwt: JwtConfig;
+  /** OIDC discovery for JWT-SVIDs; absent: none, and tokens have no `iss`. */
+  readonly oidc?: OidcConfig | undefined;
   /** How much it takes on at once; over it, agents are told when to come again. */
   readonly limits: Limits;
   /** How far the clock may go back before certificates are refused. */
@@ -51,7 +58,14 @@ export interface CaConfig {
 
 /** Throws ConfigError with every fault of the text. Contradictions between lifetimes are `startCa`'s. */
 export function parseCaConfig(text: string, fileName: string): CaConfig {
-  const { lifetimes, adminSocket, clockTolerance, ...rest } = parseConfig(text, fileName, schema);
+  const {
+    lifetimes: given,
+    rotation,
+    upstream,
+    adminSocket,
+    clockTolerance,
+    ...rest
+  } = parseConfig(text, fileName, schema);
   const socket = adminSocket ?? join(rest.data, 'admin.sock');
   try {
     checkSocketPath(socket);
@@ -61,17 +75,20 @@ export function parseCaConfig(text: string, fileName: string): CaConfig {
       { path: 'adminSocket', line: 1, column: 1, reason: `${error.message}; set adminSocket` },
     ]);
   }
+  const lifetimes: Lifetimes = {
+    rootMs: given?.root ?? defaultLifetimes.rootMs,
+    issuingMs: given?.issuing ?? defaultLifetimes.issuingMs,
+    x509SvidMs: given?.x509Svid ?? defaultLifetimes.x509SvidMs,
+    nodeSvidMs: given?.nodeSvid ?? defaultLifetimes.nodeSvidMs,
+    backdateMs: given?.backdate ?? defaultLifetimes.backdateMs,
+  };
   return {
     ...rest,
     adminSocket: socket,
     clockToleranceMs: clockTolerance,
-    lifetimes: {
-      rootMs: lifetimes?.root ?? defaultLifetimes.rootMs,
-      issuingMs: lifetimes?.issuing ?? defaultLifetimes.issuingMs,
-      x509SvidMs: lifetimes?.x509Svid ?? defaultLifetimes.x509SvidMs,
-      nodeSvidMs: lifetimes?.nodeSvid ?? defaultLifetimes.nodeSvidMs,
-      backdateMs: lifetimes?.backdate ?? defaultLifetimes.backdateMs,
-    },
+    lifetimes,
+    rotation: rotationPolicyOf(rotation ?? {}, lifetimes),
+    ...(upstream === undefined ? {} : { upstream }),
   };
 }
 
@@ -114,9 +131,32 @@ const schema = z.strictObject({
       backdate: durationField.optional(),
     })
     .optional(),
+  rotation: z
+    .strictObject({
+      threshold: z.number().gt(0).max(1).optional(),
+      deadline: durationField.optional(),
+      automatic: z.boolean().optional(),
+    })
+    .optional(),
+  upstream: z
+    .union(
+      [
+        z.strictObject({ certificate: absolutePathField, key: absolutePathField }),
+        z.strictObject({ pkcs12: absolutePathField, passwordFile: absolutePathField }),
+        z.strictObject({ pkcs12: absolutePathField, passwordEnv: z.string().min(1) }),
+      ],
+      {
+        error:
+          'give { certificate, key }, { pkcs12, passwordFile } or { pkcs12, passwordEnv }, with absolute paths',
+      },
+    )
+    .optional(),
   attestors: z
     .strictObject({ x509pop: z.strictObject({ caBundle: absolutePathField }).optional() })
     .default({}),
+  policy: absolutePathField.optional(),
+  jwt: jwtField,
+  oidc: oidcField.optional(),
   limits: limitsField,
   // NTP slews below a second and steps above; a restored virtual machine is off by hours.
   clockTolerance: durationField.default(5000),

@@ -85,5 +85,7 @@ export {
 export { type TbsValues } from './splice-tbs.ts';
 
 export { type PathRefusal, type PathRefusalCode } from './path/path-refusal.ts';
+export { checkNameConstraints } from './path/check-names.ts';
+export { isSignedBy } from './path/signed-by.ts';
 export { VerifiedPairs } from './path/verified-pairs.ts';
 export { type PathVerdict, verifyPath, type VerifyPathOptions } from './path/verify-path.ts';

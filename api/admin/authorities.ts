@@ -6,14 +6,17 @@ export const authoritySchema = z.object({
   /** The key id, hex: the subject key identifier of its certificate. */
   id: z.string(),
   tier: z.enum(['root', 'issuing']),
-  state: z.enum(['prepared', 'active', 'draining', 'retired']),
+  state: z.enum(['prepared', 'published', 'active', 'draining', 'retired']),
   /** The root over an issuing authority. */
   parentId: z.string().optional(),
   serial: z.string(),
   notBefore: z.string(),
   notAfter: z.string(),
   preparedAt: z.string(),
+  publishedAt: z.string().optional(),
   activatedAt: z.string().optional(),
+  /** Its key is not to be relied on: whatever stands under it is being made anew. */
+  taintedAt: z.string().optional(),
   /** When the last certificate issued below it ends; it can be retired after that. */
   lastLeafNotAfter: z.string().optional(),
   /** For a root that is in the bundle: how far the bundle with it has got. */
@@ -36,3 +39,30 @@ export const changeAuthoritySchema = z.strictObject({
   force: z.boolean().optional(),
 });
 export type ChangeAuthority = z.infer<typeof changeAuthoritySchema>;
+
+/** One step of a root rotation: done, possible now, or safe from a time on as far as it is known. */
+export const planStepSchema = z.object({
+  step: z.enum(['prepare', 'publish', 'activate', 'retire']),
+  state: z.enum(['done', 'ready', 'waiting', 'blocked']),
+  /** The root it is about; absent while there is none yet. */
+  authorityId: z.string().optional(),
+  /** When it was done, or when it is safe. */
+  at: z.string().optional(),
+  /** Whether `at` was measured or is an estimate from measurements. */
+  isEstimate: z.boolean(),
+  reason: z.string(),
+});
+export type PlanStep = z.infer<typeof planStepSchema>;
+
+export const rotationPlanSchema = z.object({
+  now: z.string(),
+  activeRootId: z.string(),
+  threshold: z.number(),
+  /** When publication is overdue; absent while nothing is being published. */
+  deadlineAt: z.string().optional(),
+  automatic: z.boolean(),
+  steps: z.array(planStepSchema),
+  /** How long each share of the fleet took to acknowledge the newest root that was measured. */
+  arrivals: z.array(z.object({ share: z.number(), afterMs: z.number() })),
+});
+export type RotationPlan = z.infer<typeof rotationPlanSchema>;

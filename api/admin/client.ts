@@ -1,67 +1,79 @@
 /** The admin API's client: what the CLI and the console use, and nothing else. */
 
-import { Buffer } from 'node:buffer';
-import { request as httpRequest } from 'node:http';
 import type { z } from 'zod';
-import { checkSocketPath, systemErrorCode } from '../../core/index.ts';
+import {
+  type AuditFilterQuery,
+  type AuditMatches,
+  auditMatchesSchema,
+  type CheckpointView,
+  checkpointSchema,
+  type HeldList,
+  heldListSchema,
+  type HeldQuery,
+} from './audit.ts';
 import {
   authorityListSchema,
   authoritySchema,
   type AuthorityList,
   type AuthorityView,
+  type RotationPlan,
+  rotationPlanSchema,
 } from './authorities.ts';
+import { type CreateToken, tokenSchema, type TokenView } from './nodes.ts';
+import { AdminError } from './problem.ts';
+import { type RegistryClient, registryClient } from './registry-client.ts';
 import {
-  type CreateEntry,
-  type EntryList,
-  type EntryView,
-  entryListSchema,
-  entrySchema,
-} from './entries.ts';
-import {
-  type CreateToken,
-  type NodeList,
-  nodeListSchema,
-  tokenSchema,
-  type TokenView,
-} from './nodes.ts';
-import { AdminError, isErrorKind, problemSchema } from './problem.ts';
+  type RevocationList,
+  revocationListSchema,
+  type Revoke,
+  type RevokedView,
+  revokedSchema,
+  type UnblockedView,
+  unblockedSchema,
+} from './revocations.ts';
 import { type AuditList, auditListSchema, statusSchema, type StatusView } from './status.ts';
+import { type AdminTarget, transportTo } from './transport.ts';
 
 /** Every method throws {@link AdminError}: the server's refusal, or `admin_unreachable`. */
-export interface AdminClient {
+export interface AdminClient extends RegistryClient {
   status(): Promise<StatusView>;
   createToken(token: CreateToken): Promise<TokenView>;
-  createEntry(entry: CreateEntry): Promise<EntryView>;
-  listEntries(page: { after?: string; limit?: number }): Promise<EntryList>;
-  getEntry(id: string): Promise<EntryView>;
-  deleteEntry(id: string): Promise<EntryView>;
-  listNodes(): Promise<NodeList>;
   /** The bundle as a SPIFFE JWKS document, as text. */
   bundle(): Promise<string>;
   listAuthorities(): Promise<AuthorityList>;
   prepareAuthority(): Promise<AuthorityView>;
   activateAuthority(id: string, force: boolean): Promise<AuthorityView>;
   retireAuthority(id: string, force: boolean): Promise<AuthorityView>;
+  abortAuthority(id: string): Promise<AuthorityView>;
+  taintAuthority(id: string): Promise<AuthorityView>;
+  revokeAuthority(id: string, force: boolean): Promise<AuthorityView>;
+  /** Each step of a root rotation, and when it is safe. */
+  planRotation(): Promise<RotationPlan>;
+  revoke(revoke: Revoke): Promise<RevokedView>;
+  listRevocations(): Promise<RevocationList>;
+  unblock(spiffeId: string): Promise<UnblockedView>;
+  /** The OpenAPI document of what this CA serves, as text. */
+  openApi(): Promise<string>;
   /** Records from index `from` on, oldest first; a negative `from` counts back from the end. */
   audit(page: { from: number; limit?: number }): Promise<AuditList>;
+  queryAudit(filter: AuditFilterQuery): Promise<AuditMatches>;
+  /** Who could have held an identity between two times. */
+  whoHeld(question: HeldQuery): Promise<HeldList>;
+  auditCheckpoint(): Promise<CheckpointView>;
 }
 
-/** A client for the admin socket of a CA. Throws SocketPathError. */
-export function adminClient(socketPath: string): AdminClient {
-  checkSocketPath(socketPath);
-  const get = (path: string): Promise<string> => exchange(socketPath, 'GET', path);
-  const post = (path: string, body: unknown): Promise<string> =>
-    exchange(socketPath, 'POST', path, body);
+/** A client for a CA: the path of its admin socket, or a target of any kind. Throws SocketPathError. */
+export function adminClient(target: string | AdminTarget): AdminClient {
+  const send = transportTo(typeof target === 'string' ? { kind: 'unix', path: target } : target);
+  const get = (path: string): Promise<string> => send('GET', path);
+  const post = (path: string, body: unknown): Promise<string> => send('POST', path, body);
   const part = encodeURIComponent;
   return {
+    ...registryClient(async (method, path, answer, body) =>
+      read(answer, await send(method, path, body)),
+    ),
     status: async () => read(statusSchema, await get('/v1/status')),
     createToken: async (token) => read(tokenSchema, await post('/v1/tokens', token)),
-    createEntry: async (entry) => read(entrySchema, await post('/v1/entries', entry)),
-    listEntries: async (page) => read(entryListSchema, await get(`/v1/entries${query(page)}`)),
-    getEntry: async (id) => read(entrySchema, await get(`/v1/entries/${part(id)}`)),
-    deleteEntry: async (id) =>
-      read(entrySchema, await exchange(socketPath, 'DELETE', `/v1/entries/${part(id)}`)),
-    listNodes: async () => read(nodeListSchema, await get('/v1/nodes')),
     bundle: () => get('/v1/bundle'),
     listAuthorities: async () => read(authorityListSchema, await get('/v1/authorities')),
     prepareAuthority: async () => read(authoritySchema, await post('/v1/authorities/prepare', {})),
@@ -69,55 +81,25 @@ export function adminClient(socketPath: string): AdminClient {
       read(authoritySchema, await post(`/v1/authorities/${part(id)}/activate`, { force })),
     retireAuthority: async (id, force) =>
       read(authoritySchema, await post(`/v1/authorities/${part(id)}/retire`, { force })),
+    abortAuthority: async (id) =>
+      read(authoritySchema, await post(`/v1/authorities/${part(id)}/abort`, {})),
+    taintAuthority: async (id) =>
+      read(authoritySchema, await post(`/v1/authorities/${part(id)}/taint`, {})),
+    revokeAuthority: async (id, force) =>
+      read(authoritySchema, await post(`/v1/authorities/${part(id)}/revoke`, { force })),
+    planRotation: async () => read(rotationPlanSchema, await get('/v1/authorities/plan')),
+    revoke: async (revoke) => read(revokedSchema, await post('/v1/revocations', revoke)),
+    listRevocations: async () => read(revocationListSchema, await get('/v1/revocations')),
+    unblock: async (spiffeId) =>
+      read(unblockedSchema, await post('/v1/revocations/unblock', { spiffeId })),
+    openApi: () => get('/v1/openapi.json'),
     audit: async (page) => read(auditListSchema, await get(`/v1/audit${query(page)}`)),
+    queryAudit: async (filter) =>
+      read(auditMatchesSchema, await get(`/v1/audit/query${query(filter)}`)),
+    whoHeld: async (question) =>
+      read(heldListSchema, await get(`/v1/audit/held${query(question)}`)),
+    auditCheckpoint: async () => read(checkpointSchema, await get('/v1/audit/checkpoint')),
   };
-}
-
-function exchange(
-  socketPath: string,
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<string> {
-  const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-  return new Promise((resolve, reject) => {
-    const request = httpRequest(
-      {
-        socketPath,
-        method,
-        path,
-        timeout: timeoutMs,
-        headers: {
-          host: 'localhost',
-          ...(payload === undefined
-            ? {}
-            : { 'content-type': 'application/json', 'content-length': payload.length }),
-        },
-      },
-      (response) => {
-        const chunks: Buffer[] = [];
-        let length = 0;
-        response.on('data', (chunk: Buffer) => {
-          length += chunk.length;
-          if (length > bodyBytesMax)
-            request.destroy(new Error(`an answer over ${bodyBytesMax} bytes`));
-          else chunks.push(chunk);
-        });
-        response.on('error', (error) => reject(unreachable(socketPath, error)));
-        response.on('end', () => {
-          const text = Buffer.concat(chunks).toString('utf8');
-          const status = response.statusCode ?? 0;
-          if (status >= 200 && status < 300) resolve(text);
-          else reject(problemOf(status, text));
-        });
-      },
-    );
-    request.on('timeout', () =>
-      request.destroy(new Error(`no answer within ${timeoutMs / 1000} s`)),
-    );
-    request.on('error', (error) => reject(unreachable(socketPath, error)));
-    request.end(payload);
-  });
 }
 
 function read<Schema extends z.ZodType>(schema: Schema, text: string): z.output<Schema> {
@@ -130,51 +112,6 @@ function read<Schema extends z.ZodType>(schema: Schema, text: string): z.output<
   );
 }
 
-function problemOf(status: number, text: string): AdminError {
-  const parsed = problemSchema.safeParse(parseJson(text));
-  if (!parsed.success) {
-    return new AdminError('internal', 'admin_answer', `the CA answered ${status} with no reason`);
-  }
-  const { kind, code, title, remedy } = parsed.data;
-  return new AdminError(isErrorKind(kind) ? kind : 'internal', code, title, remedy);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-}
-
-function unreachable(socketPath: string, error: Error): AdminError {
-  const code = systemErrorCode(error);
-  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-    return new AdminError(
-      'failed_precondition',
-      'admin_unreachable',
-      `no CA answers on ${socketPath}`,
-      'start it with `signet ca run`, or give its admin socket with --socket',
-    );
-  }
-  if (code === 'EACCES') {
-    return new AdminError(
-      'permission_denied',
-      'admin_forbidden',
-      `this user may not use ${socketPath}`,
-      'run the command as the user that runs the CA',
-    );
-  }
-  return new AdminError(
-    'unavailable',
-    'admin_unreachable',
-    `the CA on ${socketPath} gave no answer`,
-    undefined,
-    error,
-  );
-}
-
 function query(values: Readonly<Record<string, string | number | undefined>>): string {
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(values)) {
@@ -183,6 +120,3 @@ function query(values: Readonly<Record<string, string | number | undefined>>): s
   const text = search.toString();
   return text === '' ? '' : `?${text}`;
 }
-
-const timeoutMs = 30_000;
-const bodyBytesMax = 256 * 1024 * 1024;

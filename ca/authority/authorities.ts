@@ -20,19 +20,22 @@ import { AuthorityError } from './authority-error.ts';
 import {
   activateStep,
   type Change,
-  dueStepOf,
   prepareStep,
   retireStep,
   type Step,
   type StepDeps,
 } from './authority-step.ts';
-import { type Issuer, issuerOf } from './issuer.ts';
+import { abortStep, revokeStep, taintStep } from './compromise-step.ts';
+import { dueStepOf } from './due-step.ts';
+import type { Propagation } from './evidence.ts';
+import { type Issuer, issuerOf, type ListIssuer } from './issuer.ts';
 import { type Journal, openJournal } from './journal.ts';
 import type { PublishedJwtKeys } from './jwt-keys.ts';
 import type { KeyStore } from './key-store.ts';
 import { LeafMarks } from './leaf-marks.ts';
-import { type DueStep, dueStep, nextDueMs, type Propagation, withLeafMark } from './rotation.ts';
-import { activeIssuing, activeRoot, authorityById, halfLifeMs } from './slot.ts';
+import { type DueContext, type DueStep, dueStep, nextDueMs, withLeafMark } from './rotation.ts';
+import { defaultRotationPolicy, type RotationPolicy } from './rotation-policy.ts';
+import { activeIssuing, activeRoot, authorityById, taintedKeyIds, waitingRoot } from './slot.ts';
 import { type Trust, trustOf } from './trust.ts';
 
 export interface AuthoritiesDeps extends StepDeps {
@@ -41,6 +44,11 @@ export interface AuthoritiesDeps extends StepDeps {
   readonly log: Logger;
   /** The JWT keys that belong into the bundle beside the roots. */
   readonly jwtKeys?: Watch<PublishedJwtKeys>;
+  /** Without it roots move only when they are told to. */
+  readonly rotation?: {
+    readonly policy: RotationPolicy;
+    readonly propagationOf: (rootId: string) => Propagation;
+  };
 }
 
 export interface Authorities extends Closable {
@@ -51,8 +59,11 @@ export interface Authorities extends Closable {
   expectLeaf(issuerId: string, notAfterMs: number): void;
   /** Resolves when it is durable that a leaf below this issuer may live until then. */
   recordLeaf(issuerId: string, notAfterMs: number): Promise<void>;
+  /** Every issuing authority that has its key, for the lists of what was revoked below it. */
+  listIssuers(): readonly ListIssuer[];
   /** All of them, with the exact end of the last leaf where it is known. */
   current(): AuthoritySet;
+  policy(): RotationPolicy;
   /** A new root, in the bundle at once. */
   prepare(actor: Actor): Promise<Authority>;
   /** The prepared root signs from now on. Throws {@link AuthorityError} `authority_not_propagated`. */
@@ -64,6 +75,12 @@ export interface Authorities extends Closable {
   ): Promise<Authority>;
   /** It leaves the bundle and its key is destroyed. Throws {@link AuthorityError} `authority_in_use`. */
   retire(actor: Actor, id: string, force: boolean): Promise<Authority>;
+  /** A root that has signed nothing leaves the bundle again. */
+  abort(actor: Actor, id: string): Promise<Authority>;
+  /** What stands under it is made anew at once; what signs now is replaced in the same step. */
+  taint(actor: Actor, id: string): Promise<Authority>;
+  /** A tainted one is trusted no longer. Throws {@link AuthorityError} `authority_in_use`. */
+  revoke(actor: Actor, id: string, force: boolean): Promise<Authority>;
 }
 
 /** Opens what the store holds, or begins a new root, and catches up with what time made due. */
@@ -108,6 +125,17 @@ class WorkingAuthorities implements Authorities {
     return this.#marks.applyTo(this.#journal.current());
   }
 
+  listIssuers(): readonly ListIssuer[] {
+    return this.#journal
+      .current()
+      .authorities.filter(({ tier, id }) => tier === 'issuing' && this.#journal.hasKey(id))
+      .map(({ id, certificate }) => ({
+        id,
+        certificate,
+        signer: keySigner(this.#journal.privateKey(id)),
+      }));
+  }
+
   expectLeaf(issuerId: string, notAfterMs: number): void {
     this.#marks.raise(issuerId, notAfterMs);
   }
@@ -135,11 +163,23 @@ class WorkingAuthorities implements Authorities {
     propagation: (rootId: string) => Propagation,
     force: boolean,
   ): Promise<Authority> {
-    return this.#take(activateStep(actor, id, propagation, force));
+    return this.#take(activateStep(actor, id, propagation, force, this.policy().threshold));
   }
 
   retire(actor: Actor, id: string, force: boolean): Promise<Authority> {
     return this.#take(retireStep(actor, id, force));
+  }
+
+  abort(actor: Actor, id: string): Promise<Authority> {
+    return this.#take(abortStep(actor, id));
+  }
+
+  taint(actor: Actor, id: string): Promise<Authority> {
+    return this.#take(taintStep(actor, id));
+  }
+
+  revoke(actor: Actor, id: string, force: boolean): Promise<Authority> {
+    return this.#take(revokeStep(actor, id, force));
   }
 
   async close(): Promise<void> {
@@ -153,7 +193,7 @@ class WorkingAuthorities implements Authorities {
   async catchUp(): Promise<void> {
     await this.#exclusive(async () => {
       for (let due = this.#due(); due !== undefined; due = this.#due()) {
-        const { id, next } = await this.#run(dueStepOf(due));
+        const { id, next } = await this.#run(dueStepOf(due, this.#dueContext()));
         this.#tell(due, authorityById(next, id));
       }
     });
@@ -187,7 +227,8 @@ class WorkingAuthorities implements Authorities {
     this.#marks.stored(next);
     const isSame =
       next.bundleSequence === before.bundleSequence &&
-      activeIssuing(next)?.id === activeIssuing(before)?.id;
+      activeIssuing(next)?.id === activeIssuing(before)?.id &&
+      taintedKeyIds(next).join() === taintedKeyIds(before).join();
     if (!isSame) this.#publish();
   }
 
@@ -207,8 +248,22 @@ class WorkingAuthorities implements Authorities {
   }
 
   #due(): DueStep | undefined {
-    const { clock, lifetimes } = this.#deps;
-    return dueStep(this.current(), clock.wallMs(), lifetimes.issuingMs);
+    return dueStep(this.current(), this.#deps.clock.wallMs(), this.#dueContext());
+  }
+
+  policy(): RotationPolicy {
+    return this.#deps.rotation?.policy ?? { ...defaultRotationPolicy, automatic: false };
+  }
+
+  #dueContext(): DueContext {
+    const { lifetimes, rotation, upstream } = this.#deps;
+    return {
+      issuingMs: lifetimes.issuingMs,
+      policy: this.policy(),
+      propagationOf: rotation?.propagationOf ?? unknownPropagation,
+      canSign: (id) => upstream?.rootId === id || this.#journal.hasKey(id),
+      upstreamId: upstream?.rootId,
+    };
   }
 
   #schedule(afterMs = 0): void {
@@ -217,7 +272,7 @@ class WorkingAuthorities implements Authorities {
     const dueMs = nextDueMs(this.current(), lifetimes.issuingMs) - clock.wallMs();
     this.#timer?.cancel();
     // Wall time may jump, and marks move; a look now and then costs nothing.
-    const delayMs = Math.max(afterMs, Math.min(Math.max(dueMs, 0), lookMsMax));
+    const delayMs = Math.max(afterMs, Math.min(Math.max(dueMs, 0), this.#lookMs()));
     this.#timer = clock.after(delayMs, () => {
       this.catchUp().catch((error: unknown) => {
         log.error('rotation failed and is tried again', { reason: describeError(error) });
@@ -226,18 +281,18 @@ class WorkingAuthorities implements Authorities {
     });
   }
 
+  /** While a root waits, evidence for it can come in at any time. */
+  #lookMs(): number {
+    const waits = waitingRoot(this.#journal.current()) !== undefined;
+    return waits && this.#deps.rotation !== undefined ? evidenceLookMs : lookMsMax;
+  }
+
   #tell(due: DueStep, authority: Authority): void {
-    const { clock, log } = this.#deps;
-    const root = activeRoot(this.#journal.current());
+    const { log } = this.#deps;
     const { id } = authority;
+    if (due.kind === 'note_arrivals') return;
     if (due.kind === 'begin_root') log.warn('a root authority begins', { id, reason: due.reason });
     else log.info('authority rotated', { id, tier: authority.tier, state: authority.state });
-    if (due.kind === 'renew_issuing' && root !== undefined && clock.wallMs() > halfLifeMs(root)) {
-      log.warn('the root authority is past half its life; prepare the next one', {
-        id: root.id,
-        notAfter: new Date(root.certificate.notAfterMs).toISOString(),
-      });
-    }
   }
 
   #exclusive<T>(step: () => Promise<T>): Promise<T> {
@@ -257,4 +312,12 @@ export function rootSha256(root: Authority): string {
 // much later than needed may an authority be retired after a restart.
 const markStepsPerLife = 4;
 const lookMsMax = 60_000;
+const evidenceLookMs = 250;
+// Nothing is known of anybody: no evidence ever holds.
+const unknownPropagation = (): Propagation => ({
+  nodes: 1,
+  nodesApplied: 0,
+  subscribers: 0,
+  acknowledged: 0,
+});
 const retryMs = 5000;

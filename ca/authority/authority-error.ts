@@ -16,6 +16,8 @@ export type AuthorityErrorCode =
   | 'authority_record_invalid'
   | 'authority_trust_domain'
   | 'authority_certificate'
+  | 'authority_upstream'
+  | 'upstream_invalid'
   | 'roots_too_many';
 
 export class AuthorityError extends CodedError<AuthorityErrorCode> {
@@ -42,5 +44,7 @@ const kinds: Readonly<Record<AuthorityErrorCode, ErrorKind>> = {
   authority_record_invalid: 'data_loss',
   authority_trust_domain: 'failed_precondition',
   authority_certificate: 'internal',
+  authority_upstream: 'failed_precondition',
+  upstream_invalid: 'invalid_argument',
   roots_too_many: 'failed_precondition',
 };

@@ -18,10 +18,12 @@ export interface SharedRecord {
 }
 
 export function formatAuthorityRecord({ authority, sealedKey }: AuthorityRecord): Uint8Array {
-  const { certificate, ...plain } = authority;
+  const { certificate, above, arrivals, ...plain } = authority;
   return encode({
     version: 1,
     ...plain,
+    ...(above === undefined ? {} : { above: above.map(({ der }) => toBase64(der)) }),
+    ...(arrivals === undefined ? {} : { arrivals: arrivals.map((each) => ({ ...each })) }),
     certificate: toBase64(certificate.der),
     ...(sealedKey === undefined ? {} : { sealedKey: toBase64(sealedKey) }),
   });
@@ -29,9 +31,14 @@ export function formatAuthorityRecord({ authority, sealedKey }: AuthorityRecord)
 
 /** Throws {@link AuthorityError} `authority_record_invalid`. */
 export function parseAuthorityRecord(key: string, value: Uint8Array): AuthorityRecord {
-  const { version: _, certificate, sealedKey, ...plain } = decode(key, value, authoritySchema);
+  const record = decode(key, value, authoritySchema);
+  const { version: _, certificate, above, sealedKey, ...plain } = record;
   return {
-    authority: { ...plain, certificate: parseCertificate(certificate) },
+    authority: {
+      ...plain,
+      certificate: parseCertificate(certificate),
+      ...(above === undefined ? {} : { above: above.map((der) => parseCertificate(der)) }),
+    },
     ...(sealedKey === undefined ? {} : { sealedKey }),
   };
 }
@@ -57,12 +64,17 @@ const authoritySchema = z.strictObject({
   version: z.literal(1),
   id: z.string(),
   tier: z.enum(['root', 'issuing']),
-  state: z.enum(['prepared', 'active', 'draining', 'retired']),
+  state: z.enum(['prepared', 'published', 'active', 'draining', 'retired']),
   parentId: z.string().exactOptional(),
   certificate: base64Field,
+  above: z.array(base64Field).exactOptional(),
   preparedAtMs: z.number(),
+  isAutomatic: z.literal(true).exactOptional(),
+  arrivals: z.array(z.strictObject({ share: z.number(), atMs: z.number() })).exactOptional(),
+  publishedAtMs: z.number().exactOptional(),
   activatedAtMs: z.number().exactOptional(),
   retiredAtMs: z.number().exactOptional(),
+  taintedAtMs: z.number().exactOptional(),
   lastLeafNotAfterMs: z.number().exactOptional(),
   sealedKey: base64Field.exactOptional(),
 });

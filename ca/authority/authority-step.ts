@@ -6,27 +6,34 @@
 
 import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../../core/index.ts';
-import { keySigner } from '../../pki/index.ts';
 import type { TrustDomain } from '../../spiffe/index.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Actor } from '../audit/event.ts';
 import type { Authority, AuthoritySet } from './authority.ts';
 import { auditedAuthority, auditedIssuing } from './authority-audit.ts';
 import { AuthorityError } from './authority-error.ts';
+import { type Propagation, withArrivals } from './evidence.ts';
 import type { Lifetimes } from './lifetimes.ts';
-import { type MintedAuthority, mintIssuing, type MintOptions, mintRoot } from './mint-authority.ts';
+import {
+  type IssuingParent,
+  type MintedAuthority,
+  mintIssuing,
+  type MintOptions,
+  mintRoot,
+} from './mint-authority.ts';
 import {
   checkActivation,
   checkPreparation,
   checkRetirement,
-  type DueStep,
-  type Propagation,
   withActivatedRoot,
+  withAuthority,
   withPreparedRoot,
+  withPublishedRoot,
   withRenewedIssuing,
   withRetired,
 } from './rotation.ts';
-import { activeRoot, trustedRoots } from './slot.ts';
+import { activeRoot, authorityById, waitingRoot } from './slot.ts';
+import { type Upstream, upstreamAuthority } from './upstream.ts';
 
 export interface StepDeps {
   readonly audit: AuditLog;
@@ -35,6 +42,8 @@ export interface StepDeps {
   readonly lifetimes: Lifetimes;
   /** A serial number that was never given before. */
   readonly nextSerial: () => Promise<Uint8Array>;
+  /** The operator's own root, if issuing authorities stand under one. */
+  readonly upstream?: Upstream | undefined;
 }
 
 /** Where a step begins. */
@@ -57,6 +66,13 @@ export type Step = (deps: StepDeps, state: StepState) => Promise<Change>;
 export function prepareStep(actor: Actor): Step {
   return async (deps, { set }) => {
     checkPreparation(set);
+    if (deps.upstream !== undefined) {
+      throw new AuthorityError(
+        'authority_upstream',
+        `the root ${deps.upstream.rootId} is the operator's own (upstream); it is not ours to rotate`,
+        { remedy: 'give another certificate and key in upstream, and restart the CA' },
+      );
+    }
     const root = await mintRoot(await mintOptions(deps));
     const { authority } = root;
     await recordAuthority(deps, actor, 'authority.prepared', authority);
@@ -64,16 +80,48 @@ export function prepareStep(actor: Actor): Step {
   };
 }
 
-/** The prepared root signs from now on, through an issuing authority of its own. */
+/** The CA begins a rotation by itself, and goes on with it by itself. */
+export const prepareAutomaticallyStep: Step = async (deps, state) => {
+  const change = await prepareStep(systemActor)(deps, state);
+  return { ...change, next: withAuthority(change.next, change.id, { isAutomatic: true }) };
+};
+
+/** Another upstream root comes into the bundle; what it is to sign waits for the evidence. */
+export const adoptStep: Step = async (deps, { set }) => {
+  if (deps.upstream === undefined) throw new AuthorityError('authority_upstream', 'no upstream');
+  checkPreparation(set);
+  const root = upstreamAuthority(deps.upstream, deps.clock.wallMs());
+  await recordAuthority(deps, systemActor, 'authority.prepared', root);
+  return { next: withPreparedRoot(set, root), minted: [], id: root.id };
+};
+
+/** The shares of the fleet that have it by now. Measured for the next plan, no deed: it is not audited. */
+export function noteArrivalsStep(id: string, propagation: Propagation): Step {
+  return async ({ clock }, { set }) => {
+    const { arrivals = [] } = authorityById(set, id);
+    const reached = withArrivals(arrivals, propagation, clock.wallMs()) ?? arrivals;
+    return { next: withAuthority(set, id, { arrivals: reached }), minted: [], id };
+  };
+}
+
+export function publishStep(id: string): Step {
+  return async (deps, { set }) => {
+    await recordAuthority(deps, systemActor, 'authority.published', authorityById(set, id));
+    return { next: withPublishedRoot(set, id, deps.clock.wallMs()), minted: [], id };
+  };
+}
+
+/** The waiting root signs from now on, through an issuing authority of its own. */
 export function activateStep(
   actor: Actor,
   id: string,
   propagation: (rootId: string) => Propagation,
   force: boolean,
+  threshold = 1,
 ): Step {
   return async (deps, { set, privateKey }) => {
-    const root = checkActivation(set, id, propagation(id), force);
-    const issuing = await mintIssuing(await mintOptions(deps), root, keySigner(privateKey(id)));
+    const root = checkActivation(set, id, propagation(id), force, threshold);
+    const issuing = await mintIssuing(await mintOptions(deps), parentOf(deps, root, privateKey));
     await recordAuthority(deps, actor, 'authority.activated', root, force);
     await recordIssuing(deps, actor, issuing.authority, root);
     const next = withActivatedRoot(set, id, issuing.authority, deps.clock.wallMs());
@@ -91,58 +139,83 @@ export function retireStep(actor: Actor, id: string, force: boolean): Step {
   };
 }
 
-/** What time alone makes necessary. */
-export function dueStepOf(due: DueStep): Step {
-  if (due.kind === 'begin_root') return beginStep;
-  return due.kind === 'renew_issuing' ? renewStep : retireStep(systemActor, due.id, false);
-}
-
-/** There is no root that signs: the one that waits, or else a new one, begins at once. */
-const beginStep: Step = async (deps, { set, privateKey }) => {
-  const waiting = trustedRoots(set).find(({ state }) => state === 'prepared');
-  const made: MintedAuthority =
-    waiting === undefined
-      ? await mintRoot(await mintOptions(deps))
-      : { authority: waiting, privateKey: privateKey(waiting.id) };
-  const root = made.authority;
-  const signer = keySigner(made.privateKey);
-  const issuing = await mintIssuing(await mintOptions(deps), root, signer);
-  if (waiting === undefined) await recordAuthority(deps, systemActor, 'authority.prepared', root);
+/** There is no root that signs: the upstream's, the one that waits, or else a new one, begins at once. */
+export const beginStep: Step = async (deps, { set, privateKey }) => {
+  const { upstream } = deps;
+  const waiting = waitingRoot(set);
+  const isNew = upstream === undefined ? waiting === undefined : waiting?.id !== upstream.rootId;
+  const minted = isNew && upstream === undefined ? [await mintRoot(await mintOptions(deps))] : [];
+  const root =
+    minted[0]?.authority ??
+    (upstream === undefined ? waiting : upstreamAuthority(upstream, deps.clock.wallMs()));
+  if (root === undefined || root.id === activeRoot(set)?.id) {
+    throw new AuthorityError('authority_ended', 'the root in upstream has ended', {
+      remedy: 'give one that is valid',
+    });
+  }
+  const made = minted[0]?.privateKey;
+  const parent =
+    made === undefined
+      ? parentOf(deps, root, privateKey)
+      : { root, chain: [root.certificate], privateKey: made };
+  const issuing = await mintIssuing(await mintOptions(deps), parent);
+  if (isNew) await recordAuthority(deps, systemActor, 'authority.prepared', root);
   await recordAuthority(deps, systemActor, 'authority.activated', root);
   await recordIssuing(deps, systemActor, issuing.authority, root);
-  const prepared = waiting === undefined ? withPreparedRoot(set, root) : set;
+  const prepared = isNew ? withPreparedRoot(set, root) : set;
   return {
     next: withActivatedRoot(prepared, root.id, issuing.authority, deps.clock.wallMs()),
-    minted: waiting === undefined ? [made, issuing] : [issuing],
+    minted: [...minted, issuing],
     id: root.id,
   };
 };
 
 /** The active root signs another issuing authority. */
-const renewStep: Step = async (deps, { set, privateKey }) => {
-  const root = activeRoot(set);
-  if (root === undefined) throw new AuthorityError('authority_ended', 'no root is active');
-  const signer = keySigner(privateKey(root.id));
-  const issuing = await mintIssuing(await mintOptions(deps), root, signer);
-  await recordIssuing(deps, systemActor, issuing.authority, root);
-  const { id } = issuing.authority;
-  return { next: withRenewedIssuing(set, issuing.authority), minted: [issuing], id };
-};
-
-async function mintOptions(deps: StepDeps): Promise<MintOptions> {
-  const { trustDomain, lifetimes, clock, nextSerial } = deps;
-  return { trustDomain, lifetimes, nowMs: clock.wallMs(), serial: await nextSerial() };
+export function renewStep(actor: Actor): Step {
+  return async (deps, { set, privateKey }) => {
+    const root = activeRoot(set);
+    if (root === undefined) throw new AuthorityError('authority_ended', 'no root is active');
+    const issuing = await mintIssuing(await mintOptions(deps), parentOf(deps, root, privateKey));
+    await recordIssuing(deps, actor, issuing.authority, root);
+    const { id } = issuing.authority;
+    return { next: withRenewedIssuing(set, issuing.authority), minted: [issuing], id };
+  };
 }
 
-async function recordAuthority(
+export async function recordAuthority(
   { audit }: StepDeps,
   actor: Actor,
-  type: 'authority.prepared' | 'authority.activated' | 'authority.retired',
+  type: AuthorityEventType,
   authority: Authority,
   force = false,
 ): Promise<void> {
   const forced = force ? { forced: true } : {};
   await audit.append({ actor, type, authority: auditedAuthority(authority), ...forced });
+}
+
+type AuthorityEventType =
+  | 'authority.prepared'
+  | 'authority.published'
+  | 'authority.activated'
+  | 'authority.retired'
+  | 'authority.aborted'
+  | 'authority.tainted'
+  | 'authority.revoked';
+
+/** A root as what signs below it: itself, or an upstream's chain that leads to it. */
+function parentOf(
+  { upstream }: StepDeps,
+  root: Authority,
+  privateKey: (id: string) => KeyObject,
+): IssuingParent {
+  return upstream?.rootId === root.id
+    ? { root, chain: upstream.chain, privateKey: upstream.privateKey }
+    : { root, chain: [root.certificate], privateKey: privateKey(root.id) };
+}
+
+async function mintOptions(deps: StepDeps): Promise<MintOptions> {
+  const { trustDomain, lifetimes, clock, nextSerial } = deps;
+  return { trustDomain, lifetimes, nowMs: clock.wallMs(), serial: await nextSerial() };
 }
 
 async function recordIssuing(
@@ -155,4 +228,4 @@ async function recordIssuing(
   await audit.append({ actor, type: 'authority.issuing_rotated', certificate });
 }
 
-const systemActor: Actor = { kind: 'system', id: 'ca' };
+export const systemActor: Actor = { kind: 'system', id: 'ca' };

@@ -22,6 +22,8 @@ export interface Journal {
   current(): AuthoritySet;
   /** The store's revision of that. */
   revision(): number;
+  /** Whether the store holds a key of this authority. */
+  hasKey(id: string): boolean;
   /** The key of an authority that is not retired. Throws {@link AuthorityError}. */
   privateKey(id: string): KeyObject;
   /**
@@ -51,6 +53,7 @@ export async function openJournal(store: Store, keyStore: KeyStore): Promise<Jou
   return {
     current: () => set,
     revision: () => revision,
+    hasKey: (id) => records.get(id)?.sealedKey !== undefined,
     privateKey(id) {
       const sealedKey = records.get(id)?.sealedKey;
       if (sealedKey !== undefined) return keyStore.unsealKey(id, sealedKey);

@@ -10,6 +10,7 @@ import {
   keyIdOf,
   keySigner,
   parseCertificate,
+  type Certificate,
   type Signer,
   spkiOf,
 } from '../../pki/index.ts';
@@ -42,20 +43,29 @@ export async function mintRoot(options: MintOptions): Promise<MintedAuthority> {
   });
 }
 
+/** Who signs an issuing authority: the certificate of the key first, its root last. */
+export interface IssuingParent {
+  readonly root: Authority;
+  readonly chain: readonly Certificate[];
+  readonly privateKey: KeyObject;
+}
+
 /** An issuing authority, active. It may sign leaves only (pathLength 0) and ends with its root at the latest. */
 export async function mintIssuing(
   options: MintOptions,
-  root: Authority,
-  rootSigner: Signer,
+  parent: IssuingParent,
 ): Promise<MintedAuthority> {
   const { privateKey, publicKey } = generateKeyPair('ec-p256');
   return mint(options, {
     tier: 'issuing',
     privateKey,
     publicKey,
-    signer: rootSigner,
-    root,
-    notAfterMs: Math.min(options.nowMs + options.lifetimes.issuingMs, root.certificate.notAfterMs),
+    signer: keySigner(parent.privateKey),
+    parent,
+    notAfterMs: Math.min(
+      options.nowMs + options.lifetimes.issuingMs,
+      ...parent.chain.map(({ notAfterMs }) => notAfterMs),
+    ),
   });
 }
 
@@ -64,7 +74,7 @@ interface MintPlan {
   readonly privateKey: KeyObject;
   readonly publicKey: KeyObject;
   readonly signer: Signer;
-  readonly root?: Authority;
+  readonly parent?: IssuingParent;
   readonly notAfterMs: number;
 }
 
@@ -76,20 +86,22 @@ async function mint(options: MintOptions, plan: MintPlan): Promise<MintedAuthori
     organization: trustDomain.slice(0, nameLengthMax),
     commonName: `Signet ${plan.tier} ${id.slice(0, 16)}`,
   });
+  const issuer = plan.parent?.chain[0];
   const signatureAlgorithm = plan.signer.algorithm;
   const template =
-    plan.root === undefined
+    issuer === undefined
       ? caTemplate({ signatureAlgorithm, pathLength: 1, selfSigned: true })
       : caTemplate({
           signatureAlgorithm,
           pathLength: 0,
           selfSigned: false,
-          issuerName: plan.root.certificate.subject,
-          issuerKeyId: keyIdOf(plan.signer.publicKey),
+          issuerName: issuer.subject,
+          // RFC 5280 §4.2.1.1: what the issuer's certificate calls its key, however an upstream made that.
+          issuerKeyId: issuer.extensions.subjectKeyId ?? keyIdOf(plan.signer.publicKey),
         });
   const tbs = template.encode({
     serial,
-    notBeforeMs: Math.max(nowMs - lifetimes.backdateMs, plan.root?.certificate.notBeforeMs ?? 0),
+    notBeforeMs: Math.max(nowMs - lifetimes.backdateMs, issuer?.notBeforeMs ?? 0),
     notAfterMs: plan.notAfterMs,
     spki: spkiOf(plan.publicKey),
     // X509-SVID §4.1: a signing certificate's ID has no path.
@@ -101,16 +113,24 @@ async function mint(options: MintOptions, plan: MintPlan): Promise<MintedAuthori
   if (subjectKeyId === undefined || toHex(subjectKeyId) !== id || basicConstraints?.ca !== true) {
     throw new AuthorityError('authority_certificate', `the certificate of ${id} is not as meant`);
   }
-  const root = plan.root === undefined ? {} : { parentId: plan.root.id, activatedAtMs: nowMs };
+  const above = plan.parent?.chain.slice(0, -1) ?? [];
+  const below =
+    plan.parent === undefined
+      ? {}
+      : {
+          parentId: plan.parent.root.id,
+          activatedAtMs: nowMs,
+          ...(above.length === 0 ? {} : { above }),
+        };
   return {
     privateKey: plan.privateKey,
     authority: {
       id,
       tier: plan.tier,
-      state: plan.root === undefined ? 'prepared' : 'active',
+      state: plan.parent === undefined ? 'prepared' : 'active',
       certificate,
       preparedAtMs: nowMs,
-      ...root,
+      ...below,
     },
   };
 }

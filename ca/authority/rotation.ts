@@ -6,6 +6,8 @@
 import { formatDurationMs } from '../../core/index.ts';
 import type { Authority, AuthoritySet } from './authority.ts';
 import { AuthorityError } from './authority-error.ts';
+import { formatPropagation, hasArrived, type Propagation, withArrivals } from './evidence.ts';
+import type { RotationPolicy } from './rotation-policy.ts';
 import {
   activeIssuing,
   activeRoot,
@@ -13,15 +15,8 @@ import {
   halfLifeMs,
   lastLeafNotAfterMs,
   trustedRoots,
+  waitingRoot,
 } from './slot.ts';
-
-/** How far the bundle with one root has got, by what nodes and their SDS clients acknowledged. */
-export interface Propagation {
-  readonly nodes: number;
-  readonly nodesApplied: number;
-  readonly subscribers: number;
-  readonly acknowledged: number;
-}
 
 /** Puts a new root into the bundle. */
 export function withPreparedRoot(set: AuthoritySet, root: Authority): AuthoritySet {
@@ -34,10 +29,10 @@ export function withPreparedRoot(set: AuthoritySet, root: Authority): AuthorityS
 /** Throws {@link AuthorityError} if another root waits already, or the bundle is full. */
 export function checkPreparation(set: AuthoritySet): void {
   const roots = trustedRoots(set);
-  const waiting = roots.find(({ state }) => state === 'prepared');
+  const waiting = waitingRoot(set);
   if (waiting !== undefined) {
-    throw new AuthorityError('authority_state', `root ${waiting.id} is prepared already`, {
-      remedy: 'activate or retire it first',
+    throw new AuthorityError('authority_state', `root ${waiting.id} is ${waiting.state} already`, {
+      remedy: 'activate or abort it first',
     });
   }
   if (roots.length < trustedRootsMax) return;
@@ -55,22 +50,51 @@ export function checkActivation(
   id: string,
   propagation: Propagation,
   force: boolean,
+  threshold = 1,
 ): Authority {
   const root = authorityById(set, id);
-  if (root.tier !== 'root' || root.state !== 'prepared') {
+  if (waitingRoot(set)?.id !== id) {
     throw new AuthorityError(
       'authority_state',
-      `${root.tier} authority ${id} is ${root.state}; only a prepared root can be activated`,
+      `${root.tier} authority ${id} is ${root.state}; only a prepared or published root can be activated`,
     );
   }
-  const { nodes, nodesApplied, subscribers, acknowledged } = propagation;
-  if (force || (nodesApplied >= nodes && acknowledged >= subscribers)) return root;
+  // Judged anew even if it is published: whoever came since, or came back, must have it too.
+  if (force || hasArrived(propagation, threshold)) return root;
   throw new AuthorityError(
     'authority_not_propagated',
-    `root ${id} is applied by ${nodesApplied} of ${nodes} nodes and acknowledged by ` +
-      `${acknowledged} of ${subscribers} SDS subscribers`,
-    { remedy: 'wait until the counts are equal, or force it and strand the rest' },
+    `root ${id} is ${formatPropagation(propagation, threshold)}`,
+    {
+      remedy: 'wait until they have it, evict nodes that are gone, or force it and strand the rest',
+    },
   );
+}
+
+/** The evidence holds: enough of the fleet trusts the root. */
+export function withPublishedRoot(set: AuthoritySet, id: string, nowMs: number): AuthoritySet {
+  return withAuthority(set, id, { state: 'published', publishedAtMs: nowMs });
+}
+
+/** Throws {@link AuthorityError} unless `id` is a root that has signed nothing yet: then nobody needs it. */
+export function checkAbort(set: AuthoritySet, id: string): Authority {
+  const authority = authorityById(set, id);
+  if (waitingRoot(set)?.id === id) return authority;
+  throw new AuthorityError(
+    'authority_state',
+    `${authority.tier} authority ${id} is ${authority.state}; only a prepared or published root can be aborted`,
+  );
+}
+
+/** Some fields of one authority changed. */
+export function withAuthority(
+  set: AuthoritySet,
+  id: string,
+  change: Partial<Authority>,
+): AuthoritySet {
+  const authorities = set.authorities.map((authority) =>
+    authority.id === id ? { ...authority, ...change } : authority,
+  );
+  return { ...set, authorities };
 }
 
 /** The root signs from now on, through `issuing`; what signed before drains. */
@@ -81,7 +105,10 @@ export function withActivatedRoot(
   nowMs: number,
 ): AuthoritySet {
   const authorities = set.authorities.map((authority): Authority => {
-    if (authority.id === rootId) return { ...authority, state: 'active', activatedAtMs: nowMs };
+    if (authority.id === rootId) {
+      const publishedAtMs = authority.publishedAtMs ?? nowMs;
+      return { ...authority, state: 'active', publishedAtMs, activatedAtMs: nowMs };
+    }
     return authority.state === 'active' ? { ...authority, state: 'draining' } : authority;
   });
   return { ...set, authorities: [...authorities, issuing] };
@@ -114,7 +141,6 @@ export function checkRetirement(
     );
   }
   const endMs = lastLeafNotAfterMs(set, authority);
-  // RFC 5280 §4.1.2.5: a certificate is valid through its notAfter, that second included.
   if (force || endMs === undefined || endMs + 1000 <= nowMs) return authority;
   throw new AuthorityError(
     'authority_in_use',
@@ -154,25 +180,98 @@ export function withRetired(set: AuthoritySet, id: string, nowMs: number): Autho
   };
 }
 
-/** What time alone makes necessary. One step at a time: each is stored before the next is asked for. */
+/** What time and evidence make necessary. One step at a time: each is stored before the next is asked for. */
 export type DueStep =
   | { readonly kind: 'begin_root'; readonly reason: string }
+  | { readonly kind: 'prepare_root' }
+  /** The operator gave another upstream root than the one that signs. */
+  | { readonly kind: 'adopt_root' }
+  | { readonly kind: 'note_arrivals'; readonly id: string }
+  | { readonly kind: 'publish_root'; readonly id: string }
+  | { readonly kind: 'activate_root'; readonly id: string }
   | { readonly kind: 'renew_issuing' }
-  | { readonly kind: 'retire_issuing'; readonly id: string };
+  | { readonly kind: 'retire'; readonly id: string };
 
-export function dueStep(set: AuthoritySet, nowMs: number, issuingMs: number): DueStep | undefined {
+/** What decides about due steps beside the authorities and the time. */
+export interface DueContext {
+  readonly issuingMs: number;
+  readonly policy: RotationPolicy;
+  readonly propagationOf: (rootId: string) => Propagation;
+  /** Whether the key above is at hand: an upstream's key is only as long as the operator gives it. */
+  readonly canSign: (rootId: string) => boolean;
+  readonly upstreamId?: string | undefined;
+}
+
+export function dueStep(set: AuthoritySet, nowMs: number, due: DueContext): DueStep | undefined {
   const root = activeRoot(set);
   if (root === undefined) return { kind: 'begin_root', reason: 'there is none yet' };
   if (root.certificate.notAfterMs < nowMs) {
     // Nothing below an ended root is valid any more, so nobody is stranded by a new one.
     return { kind: 'begin_root', reason: `root ${root.id} has ended` };
   }
-  if (renewalMs(set, root, issuingMs) <= nowMs) return { kind: 'renew_issuing' };
-  const drained = set.authorities.find((each) => drainedMs(set, each) <= nowMs);
-  return drained === undefined ? undefined : { kind: 'retire_issuing', id: drained.id };
+  const issuingEndMs = activeIssuing(set)?.certificate.notAfterMs ?? 0;
+  if (!due.canSign(root.id) && issuingEndMs < nowMs) {
+    return { kind: 'begin_root', reason: `the key of root ${root.id} is not here any more` };
+  }
+  return (
+    dueRootStep(set, root, nowMs, due) ??
+    (due.canSign(root.id) && renewalMs(set, root, due.issuingMs) <= nowMs
+      ? { kind: 'renew_issuing' }
+      : dueRetirement(set, root, nowMs, due))
+  );
 }
 
-/** When {@link dueStep} may next have an answer. */
+/** The steps of a root on its way in. */
+function dueRootStep(
+  set: AuthoritySet,
+  root: Authority,
+  nowMs: number,
+  due: DueContext,
+): DueStep | undefined {
+  const waiting = waitingRoot(set);
+  if (waiting === undefined) return dueBeginning(set, root, nowMs, due);
+  const propagation = due.propagationOf(waiting.id);
+  const arrived = hasArrived(propagation, due.policy.threshold);
+  if (withArrivals(waiting.arrivals ?? [], propagation, nowMs) !== undefined) {
+    return { kind: 'note_arrivals', id: waiting.id };
+  }
+  if (!arrived) return undefined;
+  if (waiting.state === 'prepared') return { kind: 'publish_root', id: waiting.id };
+  // A rotation that an operator began waits for the operator.
+  return waiting.isAutomatic === true ? { kind: 'activate_root', id: waiting.id } : undefined;
+}
+
+function dueBeginning(
+  set: AuthoritySet,
+  root: Authority,
+  nowMs: number,
+  due: DueContext,
+): DueStep | undefined {
+  if (due.upstreamId !== undefined) {
+    return due.upstreamId === root.id ? undefined : { kind: 'adopt_root' };
+  }
+  const isDue = due.policy.automatic && halfLifeMs(root) <= nowMs;
+  if (!isDue && due.canSign(root.id)) return undefined;
+  // Behind several roots that nobody retires there is no room; an operator is needed.
+  return trustedRoots(set).length < trustedRootsMax ? { kind: 'prepare_root' } : undefined;
+}
+
+function dueRetirement(
+  set: AuthoritySet,
+  root: Authority,
+  nowMs: number,
+  due: DueContext,
+): DueStep | undefined {
+  const drained = set.authorities.find((each) => drainedMs(set, each) <= nowMs);
+  if (drained !== undefined) return { kind: 'retire', id: drained.id };
+  if (root.isAutomatic !== true || !due.policy.automatic) return undefined;
+  const old = trustedRoots(set).find(
+    (each) => each.state === 'draining' && endOfLeavesMs(set, each) <= nowMs,
+  );
+  return old === undefined ? undefined : { kind: 'retire', id: old.id };
+}
+
+/** When {@link dueStep} may next have an answer for time alone. */
 export function nextDueMs(set: AuthoritySet, issuingMs: number): number {
   const root = activeRoot(set);
   if (root === undefined) return Number.NEGATIVE_INFINITY;
@@ -198,6 +297,11 @@ function drainedMs(set: AuthoritySet, authority: Authority): number {
   if (authority.tier !== 'issuing' || authority.state !== 'draining') {
     return Number.POSITIVE_INFINITY;
   }
+  return endOfLeavesMs(set, authority);
+}
+
+// RFC 5280 §4.1.2.5: a certificate is valid through its notAfter, that second included.
+function endOfLeavesMs(set: AuthoritySet, authority: Authority): number {
   return (lastLeafNotAfterMs(set, authority) ?? Number.NEGATIVE_INFINITY) + 1000;
 }
 

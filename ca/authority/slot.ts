@@ -11,6 +11,13 @@ export function activeIssuing(set: AuthoritySet): Authority | undefined {
   return set.authorities.find(({ tier, state }) => tier === 'issuing' && state === 'active');
 }
 
+/** The root that is to sign next: in the bundle already, not signing yet. */
+export function waitingRoot(set: AuthoritySet): Authority | undefined {
+  return set.authorities.find(
+    ({ tier, state }) => tier === 'root' && (state === 'prepared' || state === 'published'),
+  );
+}
+
 /** The roots of the bundle, oldest first: prepared ones too, so that they are known before they sign. */
 export function trustedRoots(set: AuthoritySet): readonly Authority[] {
   return set.authorities.filter(({ tier, state }) => tier === 'root' && state !== 'retired');
@@ -31,6 +38,11 @@ export function lastLeafNotAfterMs(set: AuthoritySet, authority: Authority): num
     .map((each) => each.lastLeafNotAfterMs)
     .filter((end) => end !== undefined);
   return ends.length === 0 ? undefined : Math.max(...ends);
+}
+
+/** Key ids under which nothing may go on standing; also of those that were dropped, while they could matter. */
+export function taintedKeyIds(set: AuthoritySet): readonly string[] {
+  return set.authorities.flatMap(({ id, taintedAtMs }) => (taintedAtMs === undefined ? [] : [id]));
 }
 
 /** When the authority is to be replaced: half-way between its beginning to sign and its end. */

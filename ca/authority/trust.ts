@@ -3,13 +3,15 @@
 import { type Bundle, formatBundle, type TrustDomain } from '../../spiffe/index.ts';
 import type { Authority, AuthoritySet } from './authority.ts';
 import type { PublishedJwtKeys } from './jwt-keys.ts';
-import { trustedRoots } from './slot.ts';
+import { taintedKeyIds, trustedRoots } from './slot.ts';
 
 export interface Trust {
   readonly bundle: Bundle;
   /** The bundle as a SPIFFE JWKS document. */
   readonly bundleDocument: string;
   readonly activeRoot: Authority;
+  /** Key ids under which nothing may go on standing. */
+  readonly taintedKeyIds: readonly string[];
   /** The store's revision since which it is so. */
   readonly revision: number;
 }
@@ -31,7 +33,13 @@ export function trustOf(p: {
     x509Authorities: trustedRoots(set).map(({ certificate }) => certificate),
     jwtAuthorities: jwtKeys?.authorities ?? [],
   };
-  return { bundle, bundleDocument: formatBundle(bundle), activeRoot, revision };
+  return {
+    bundle,
+    bundleDocument: formatBundle(bundle),
+    activeRoot,
+    taintedKeyIds: taintedKeyIds(set),
+    revision,
+  };
 }
 
 // SPIFFE Trust Domain and Bundle §4.1.2. Agents are pushed to; this is for whoever polls.

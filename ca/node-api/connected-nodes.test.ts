@@ -75,6 +75,13 @@ describe('subscribers', () => {
     expect(nodes.propagationOf(next)).toMatchObject({ subscribers: 3, acknowledged: 0 });
   });
 
+  test('claimed beyond their number make up for nobody', () => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    nodes.open(a).reported(0n, [report(next, 1, 1_000_000)], '');
+    nodes.open(b).reported(0n, [report(next, 3, 0)], '');
+    expect(nodes.propagationOf(next)).toMatchObject({ subscribers: 4, acknowledged: 1 });
+  });
+
   test('are those of the newest picture', () => {
     const nodes = new ConnectedNodes(new ManualClock(0));
     const node = nodes.open(a);
@@ -85,20 +92,34 @@ describe('subscribers', () => {
 });
 
 describe('a node that was just here', () => {
-  test('counts as one that has applied nothing, for a while', async () => {
+  test('counts until its certificate has ended, as it stood when it left', async () => {
     const clock = new ManualClock(0);
     const nodes = new ConnectedNodes(clock);
     nodes.expect(a);
-    const node = nodes.open(b);
+    const node = nodes.open(b, 60_000);
     node.sent(1n, both);
-    node.reported(1n, [], '');
+    node.reported(1n, [report(next, 3, 2)], '');
     node.close();
-    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 2, nodesApplied: 0 });
+    expect(nodes.propagationOf(next)).toEqual({
+      nodes: 2,
+      nodesApplied: 1,
+      subscribers: 3,
+      acknowledged: 2,
+    });
     nodes.open(b);
     expect(nodes.count()).toBe(1);
     expect(nodes.propagationOf(next)).toMatchObject({ nodes: 2 });
-    await clock.advance(10_000);
+    expect(nodes.propagationOf(next)).toMatchObject({ nodesApplied: 0 });
+    await clock.advance(11_000);
     expect(nodes.propagationOf(next)).toMatchObject({ nodes: 1 });
+  });
+
+  test('that nobody waits for any longer does not count', () => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    nodes.open(a, 60_000).close();
+    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 1 });
+    nodes.forget(a);
+    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 0 });
   });
 
   test('with a second stream is one node, and the end of the first changes nothing', () => {

@@ -3,7 +3,7 @@
 import type { Clock } from '../../core/index.ts';
 import type { TrustReport } from '../../api/index.ts';
 import type { SpiffeId } from '../../spiffe/index.ts';
-import type { Propagation } from '../authority/rotation.ts';
+import type { Propagation } from '../authority/evidence.ts';
 
 export interface NodeConnection {
   readonly nodeId: SpiffeId;
@@ -20,38 +20,44 @@ export class ConnectedNodes {
   readonly #clock: Clock;
   /** The newest stream of each node. */
   readonly #connections = new Map<SpiffeId, Connection>();
-  /** Nodes that should come back soon, and until when they are waited for. */
-  readonly #expected = new Map<SpiffeId, number>();
+  /** Nodes that are away with a certificate that is still good: how they stood, and until when they count. */
+  readonly #absent = new Map<SpiffeId, AbsentNode>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /** Opens a node's stream; a stream it had before no longer counts. */
-  open(nodeId: SpiffeId): NodeConnection {
+  open(nodeId: SpiffeId, notAfterMs = this.#clock.wallMs() + returnMsMax): NodeConnection {
     const connection = new Connection(nodeId, () => {
       if (this.#connections.get(nodeId) !== connection) return;
       this.#connections.delete(nodeId);
-      this.expect(nodeId);
+      this.#absent.set(nodeId, { untilMs: notAfterMs, last: connection });
     });
     this.#connections.set(nodeId, connection);
-    this.#expected.delete(nodeId);
+    this.#absent.delete(nodeId);
     return connection;
   }
 
   /**
-   * The node was just here, and is most likely about to connect again. Until it has had the time to, it
-   * counts as one that has applied nothing: else a CA that has just restarted, with no node connected
-   * yet, would find that every connected node is ready.
+   * The node is not connected, but its certificate is good until then: it may come back, and its sidecars
+   * may serve all the while. It counts as one that has applied nothing, so that a CA that has just
+   * restarted does not find everybody ready because nobody is there yet.
    */
-  expect(nodeId: SpiffeId): void {
+  expect(nodeId: SpiffeId, notAfterMs = this.#clock.wallMs() + returnMsMax): void {
     if (this.#connections.has(nodeId)) return;
-    this.#expected.set(nodeId, this.#clock.monotonicMs() + returnMsMax);
+    this.#absent.set(nodeId, { untilMs: notAfterMs, last: undefined });
   }
 
   /** The node is gone for good. */
   forget(nodeId: SpiffeId): void {
-    this.#expected.delete(nodeId);
+    this.#absent.delete(nodeId);
+  }
+
+  /** The node was shut out: what it holds open no longer counts, and nobody waits for it. */
+  evict(nodeId: SpiffeId): void {
+    this.#connections.delete(nodeId);
+    this.#absent.delete(nodeId);
   }
 
   get(nodeId: SpiffeId): NodeConnection | undefined {
@@ -62,25 +68,31 @@ export class ConnectedNodes {
     return this.#connections.size;
   }
 
-  /** Every node has the bundle with this JWT key; SDS carries none, so its clients are not asked. */
-  hasArrived(kid: string): boolean {
-    const { nodes, nodesApplied } = this.propagationOf(kid);
-    return nodesApplied >= nodes;
+  /** How far the bundle with a JWT key has got; SDS carries none, so its clients are not asked. */
+  nodesOf(kid: string): Propagation {
+    return { ...this.propagationOf(kid), subscribers: 0, acknowledged: 0 };
   }
 
   propagationOf(rootId: string): Propagation {
-    const nowMs = this.#clock.monotonicMs();
-    for (const [nodeId, untilMs] of this.#expected) {
-      if (untilMs <= nowMs) this.#expected.delete(nodeId);
+    const nowMs = this.#clock.wallMs();
+    for (const [nodeId, { untilMs }] of this.#absent) {
+      if (untilMs + 1000 <= nowMs) this.#absent.delete(nodeId);
     }
-    const connections = [...this.#connections.values()];
+    const absent = [...this.#absent.values()];
+    const known = [...this.#connections.values(), ...absent.flatMap(({ last }) => last ?? [])];
     return {
-      nodes: connections.length + this.#expected.size,
-      nodesApplied: connections.filter((each) => each.hasApplied(rootId)).length,
-      subscribers: sum(connections.map((each) => each.subscribersTo(rootId).open)),
-      acknowledged: sum(connections.map((each) => each.subscribersTo(rootId).acknowledged)),
+      nodes: this.#connections.size + this.#absent.size,
+      nodesApplied: known.filter((each) => each.hasApplied(rootId)).length,
+      subscribers: sum(known.map((each) => each.subscribersTo(rootId).open)),
+      acknowledged: sum(known.map((each) => each.subscribersTo(rootId).acknowledged)),
     };
   }
+}
+
+interface AbsentNode {
+  readonly untilMs: number;
+  /** How it stood when it left: what it had applied then it has still. */
+  readonly last: Connection | undefined;
 }
 
 class Connection implements NodeConnection {
@@ -142,7 +154,7 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-// Agents try again at least every two seconds; this leaves them room for a slow start.
+// For whom no end is known: agents try again at least every two seconds, and this leaves room for a slow start.
 const returnMsMax = 10_000;
 // States sent but not yet acknowledged; a node further behind than this acknowledges a newer one anyway.
 const unacknowledgedMax = 64;

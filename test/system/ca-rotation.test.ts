@@ -49,7 +49,9 @@ describe('a root', () => {
       message: expect.stringContaining('1 of 2 SDS subscribers'),
     });
     sync.acknowledge(prepared.revision, report(2));
-    await expect.poll(async () => (await mesh.root('prepared')).propagation?.acknowledged).toBe(2);
+    await expect
+      .poll(async () => (await mesh.root('published').catch(() => undefined))?.id)
+      .toBe(next.id);
     expect(await mesh.admin.activateAuthority(next.id, false)).toMatchObject({ state: 'active' });
 
     const activated = await sync.state(({ activeRootKeyId }) => activeRootKeyId === next.id);
@@ -76,10 +78,11 @@ describe('a root', () => {
     });
     const { records } = await mesh.admin.audit({ from: 0, limit: 1000 });
     const acts = records.filter(({ type }) =>
-      /^authority\.(prepared|activated|retired)$/.test(type),
+      /^authority\.(prepared|published|activated|retired)$/.test(type),
     );
-    expect(acts.slice(-3)).toMatchObject([
+    expect(acts.slice(-4)).toMatchObject([
       { type: 'authority.prepared' },
+      { type: 'authority.published' },
       { type: 'authority.activated' },
       { type: 'authority.retired', forced: true },
     ]);

@@ -6,6 +6,7 @@ import { auditCommand } from './commands/audit.ts';
 import { authorityCommand, bundleCommand } from './commands/authority.ts';
 import { entryCommand } from './commands/entry.ts';
 import { nodeCommand, tokenCommand } from './commands/node.ts';
+import { openApiCommand } from './commands/openapi.ts';
 import { agentCommand, caCommand, proxyCommand } from './commands/programs.ts';
 import { statusCommand } from './commands/status.ts';
 import { svidCommand } from './commands/svid.ts';
@@ -31,6 +32,7 @@ for (const command of [
   auditCommand(context),
   svidCommand(context),
   statusCommand(context),
+  openApiCommand(context),
 ]) {
   signet.addCommand(command);
 }

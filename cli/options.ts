@@ -2,6 +2,7 @@
 
 import { Command, Option } from 'commander';
 import { type AdminClient, adminClient } from '../api/index.ts';
+import { adminTargetOf } from './admin-target.ts';
 import { createOutput, type Output } from './output.ts';
 import type { ProgramContext } from './program-context.ts';
 
@@ -17,13 +18,25 @@ export function answering(command: Command): Command {
   );
 }
 
-/** A command that asks the CA's admin socket. */
+/** A command that asks the CA's admin API, on its socket or over mutual TLS. */
 export function administering(command: Command): Command {
-  return answering(command).addOption(
-    new Option('--socket <path>', "the CA's admin socket")
-      .env('SIGNET_ADMIN_SOCKET')
-      .default(defaultAdminSocket),
-  );
+  return answering(command)
+    .addOption(
+      new Option('--socket <path>', "the CA's admin socket")
+        .env('SIGNET_ADMIN_SOCKET')
+        .default(defaultAdminSocket),
+    )
+    .addOption(
+      new Option(
+        '--admin-address <host:port>',
+        "the CA's admin listener instead, with an SVID of this process",
+      ).env('SIGNET_ADMIN_ADDRESS'),
+    )
+    .addOption(
+      new Option('--svid-socket <address>', 'where that SVID comes from')
+        .env('SPIFFE_ENDPOINT_SOCKET')
+        .default(`unix://${defaultAgentSocket}`),
+    );
 }
 
 export function outputOf(command: Command, context: ProgramContext): Output {
@@ -32,7 +45,9 @@ export function outputOf(command: Command, context: ProgramContext): Output {
 }
 
 export function adminOf(command: Command): AdminClient {
-  return adminClient(command.opts<{ socket: string }>().socket);
+  const options = command.opts<{ socket: string; adminAddress?: string; svidSocket: string }>();
+  const { socket, adminAddress, svidSocket } = options;
+  return adminClient(adminTargetOf({ socket, adminAddress, svidSocket }));
 }
 
 /** Help with examples beneath, each a command line and what it is for. */

@@ -12,6 +12,7 @@ export {
   type RotationPlan,
   rotationPlanSchema,
 } from './admin/authorities.ts';
+export { openBackup } from './admin/backup.ts';
 export { type AdminClient, adminClient } from './admin/client.ts';
 export {
   type CreateEntry,

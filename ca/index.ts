@@ -2,4 +2,7 @@
 
 export { type CaConfig, parseCaConfig } from './config.ts';
 export { type CaDeps, type RunningCa, startCa } from './ca.ts';
+export { type Restored, restoreBackup } from './backup/restore-backup.ts';
+export { offlineBackup } from './backup/offline-backup.ts';
+export { resealData } from './backup/reseal-data.ts';
 export { type AuditVerdict, verifyAuditLog, type VerifyOptions } from './audit/verify.ts';

@@ -20,7 +20,7 @@ export interface AdminDeps {
   readonly lifetimes: Lifetimes;
   readonly clock: Clock;
   readonly random: Random;
-  readonly store: Pick<Store, 'revision'>;
+  readonly store: Pick<Store, 'revision' | 'range'>;
   readonly authorities: Authorities;
   readonly registry: Registry;
   readonly counts: () => { readonly entries: number; readonly nodes: number };

@@ -17,6 +17,7 @@ import { decideRole, type RoleRule } from './admin-roles.ts';
 import { answerOnce } from './answer-once.ts';
 import { auditRoutes } from './audit-routes.ts';
 import { authorityRoutes } from './authority-routes.ts';
+import { backupRoutes } from './backup-routes.ts';
 import { bundleRoutes } from './bundle-routes.ts';
 import { entryRoutes } from './entry-routes.ts';
 import { metricsRoutes } from './metrics-routes.ts';
@@ -114,6 +115,7 @@ function createAdminApp(deps: AdminDeps, callers: AdminCallers, log: Logger): Fa
     ...auditRoutes(deps),
     ...statusRoutes(deps),
     ...metricsRoutes(deps),
+    ...backupRoutes(deps),
   ];
   for (const route of [...routes, ...openApiRoutes(routes, deps.version)]) app.route(route);
   return app;

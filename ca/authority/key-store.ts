@@ -22,13 +22,13 @@ export function createKeyStore(keyEncryptionKey: KeyObject, random: Random): Key
     sealKey(authorityId, privateKey) {
       const plain = privateKeyToPkcs8Der(privateKey);
       try {
-        return seal(keyEncryptionKey, purposeOf(authorityId), plain, random);
+        return seal(keyEncryptionKey, keyPurpose(authorityId), plain, random);
       } finally {
         plain.fill(0);
       }
     },
     unsealKey(authorityId, sealed) {
-      const plain = unseal(keyEncryptionKey, purposeOf(authorityId), sealed);
+      const plain = unseal(keyEncryptionKey, keyPurpose(authorityId), sealed);
       try {
         return privateKeyFromPkcs8Der(plain);
       } finally {
@@ -56,9 +56,10 @@ function opens(keyEncryptionKey: KeyObject, sealedCheckValue: Uint8Array): boole
   }
 }
 
-function purposeOf(authorityId: string): string {
+/** What a sealed key is for, as its seal names it. */
+export function keyPurpose(authorityId: string): string {
   return `signet authority key ${authorityId}`;
 }
 
-const checkPurpose = 'signet key-encryption key check';
+export const checkPurpose = 'signet key-encryption key check';
 const checkValue = utf8Bytes('signet');

@@ -49,6 +49,30 @@ export function unseal(
   }
 }
 
+/** A sealed value under another key. `purposes` are those it may have been sealed for; it keeps its own. */
+export function reseal(
+  keys: { readonly old: KeyObject; readonly next: KeyObject },
+  purposes: readonly string[],
+  sealed: Uint8Array,
+  random: Random,
+): Uint8Array {
+  for (const [index, purpose] of purposes.entries()) {
+    let plain: Uint8Array;
+    try {
+      plain = unseal(keys.old, purpose, sealed);
+    } catch (error) {
+      if (!(error instanceof AuthorityError) || index === purposes.length - 1) throw error;
+      continue;
+    }
+    try {
+      return seal(keys.next, purpose, plain, random);
+    } finally {
+      plain.fill(0);
+    }
+  }
+  throw new AuthorityError('authority_record_invalid', 'a sealed value without a purpose');
+}
+
 const version = 1;
 const nonceLength = 12;
 const tagLength = 16;

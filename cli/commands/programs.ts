@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { withExamples } from '../options.ts';
 import type { ProgramContext } from '../program-context.ts';
 import { version } from '../version.ts';
+import { maintenanceCommands } from './ca-maintenance.ts';
 import { configText, type Overrides, runUntilStopped } from '../run-program.ts';
 
 interface RunOptions {
@@ -37,7 +38,9 @@ export function caCommand(context: ProgramContext): Command {
       'a flag overrides the file',
     ],
   ]);
-  return new Command('ca').description('the certificate authority').addCommand(run);
+  const ca = new Command('ca').description('the certificate authority').addCommand(run);
+  for (const command of maintenanceCommands(context)) ca.addCommand(command);
+  return ca;
 }
 
 export function agentCommand(context: ProgramContext): Command {

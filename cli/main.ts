@@ -8,6 +8,7 @@ import { entryCommand } from './commands/entry.ts';
 import { nodeCommand, tokenCommand } from './commands/node.ts';
 import { openApiCommand } from './commands/openapi.ts';
 import { agentCommand, caCommand, proxyCommand } from './commands/programs.ts';
+import { ruleCommand } from './commands/rule.ts';
 import { statusCommand } from './commands/status.ts';
 import { svidCommand } from './commands/svid.ts';
 import { processContext } from './program-context.ts';
@@ -26,6 +27,7 @@ for (const command of [
   proxyCommand(context),
   tokenCommand(context),
   entryCommand(context),
+  ruleCommand(context),
   nodeCommand(context),
   bundleCommand(context),
   authorityCommand(context),

@@ -11,9 +11,20 @@ export const createEntrySchema = z.strictObject({
   x509SvidTtlSeconds: z.number().int().positive().optional(),
   dnsNames: z.array(z.string()).optional(),
   hint: z.string().optional(),
+  federatesWith: z.array(z.string()).optional(),
+  admin: z.boolean().optional(),
   priority: z.number().int().optional(),
+  /** RFC 3339; from then on the entry gives nobody an identity. */
+  expiresAt: z.iso.datetime({ offset: true }).optional(),
 });
 export type CreateEntry = z.infer<typeof createEntrySchema>;
+
+/** The whole entry as it shall be: what is left out is as in a new one. */
+export const updateEntrySchema = createEntrySchema.extend({
+  /** The revision that was read; the update is refused with `entry_changed` if another one stands. */
+  expectedRevision: z.number().int().positive().optional(),
+});
+export type UpdateEntry = z.infer<typeof updateEntrySchema>;
 
 export const entrySchema = z.object({
   id: z.string(),
@@ -23,7 +34,10 @@ export const entrySchema = z.object({
   x509SvidTtlSeconds: z.number().optional(),
   dnsNames: z.array(z.string()),
   hint: z.string(),
+  federatesWith: z.array(z.string()),
+  admin: z.boolean(),
   priority: z.number(),
+  expiresAt: z.string().optional(),
   createdAt: z.string(),
   revision: z.number(),
 });
@@ -35,3 +49,45 @@ export const entryListSchema = z.object({
   next: z.string().optional(),
 });
 export type EntryList = z.infer<typeof entryListSchema>;
+
+/** One import takes at most so many entries; a larger file is cut in two. */
+export const importEntriesMax = 100_000;
+
+export const importEntriesSchema = z.strictObject({
+  entries: z.array(createEntrySchema).max(importEntriesMax),
+  /** Also removes what stands and is not in the import. */
+  prune: z.boolean().optional(),
+  /** Only says what would be done. */
+  dryRun: z.boolean().optional(),
+});
+export type ImportEntries = z.infer<typeof importEntriesSchema>;
+
+export const importFaultSchema = z.object({
+  /** The entry's place in the import, from 0. */
+  index: z.number(),
+  field: z.string(),
+  code: z.string(),
+  detail: z.string(),
+});
+export type ImportFaultView = z.infer<typeof importFaultSchema>;
+
+export const importChangeSchema = z.object({
+  kind: z.enum(['add', 'change', 'remove']),
+  /** Absent for what has no id yet. */
+  id: z.string().optional(),
+  spiffeId: z.string(),
+  parentId: z.string(),
+  selectors: z.array(z.string()),
+  /** Of a change: the members that differ. */
+  fields: z.array(z.string()),
+});
+export type ImportChangeView = z.infer<typeof importChangeSchema>;
+
+export const importResultSchema = z.object({
+  /** `refused`: there are faults, and nothing was done. */
+  outcome: z.enum(['applied', 'planned', 'refused']),
+  faults: z.array(importFaultSchema),
+  changes: z.array(importChangeSchema),
+  unchanged: z.number(),
+});
+export type ImportResult = z.infer<typeof importResultSchema>;

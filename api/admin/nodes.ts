@@ -29,8 +29,28 @@ export const nodeSchema = z.object({
   connected: z.boolean(),
   appliedRevision: z.number(),
   agentVersion: z.string(),
+  /** Absent unless the node is shut out until an operator lets it in again. */
+  banned: z.object({ at: z.string(), reason: z.string() }).optional(),
 });
 export type NodeView = z.infer<typeof nodeSchema>;
 
-export const nodeListSchema = z.object({ nodes: z.array(nodeSchema), revision: z.number() });
+export const nodeListSchema = z.object({
+  nodes: z.array(nodeSchema),
+  revision: z.number(),
+  /** Give it as `after` to get the next page; absent on the last one. */
+  next: z.string().optional(),
+});
 export type NodeList = z.infer<typeof nodeListSchema>;
+
+/** For the record: why the node is evicted or banned. */
+export const nodeReasonSchema = z.strictObject({ reason: z.string().max(256).exactOptional() });
+export type NodeReason = z.infer<typeof nodeReasonSchema>;
+
+export const pruneNodesSchema = z.strictObject({
+  /** Forgets nodes whose certificate ended at least so long ago. */
+  expiredForSeconds: z.number().int().nonnegative(),
+});
+export type PruneNodes = z.infer<typeof pruneNodesSchema>;
+
+export const prunedNodesSchema = z.object({ spiffeIds: z.array(z.string()) });
+export type PrunedNodes = z.infer<typeof prunedNodesSchema>;

@@ -102,4 +102,4 @@ export const roleRuleField = z
   });
 
 // What is run day by day. Authorities, policy and the audit log's keeping are an admin's.
-const operatorResources: ReadonlySet<string> = new Set(['entries', 'tokens', 'nodes']);
+const operatorResources: ReadonlySet<string> = new Set(['entries', 'rules', 'tokens', 'nodes']);

@@ -26,6 +26,7 @@ import { openApiRoutes } from './openapi-routes.ts';
 import { problemOf, refusalOf, sendProblem } from './problem-reply.ts';
 import { requestIdOf } from './request-id.ts';
 import { operationOf } from './route.ts';
+import { ruleRoutes } from './rule-routes.ts';
 import { statusRoutes } from './status-routes.ts';
 
 /** Where the admin API is served, and to whom. */
@@ -110,6 +111,7 @@ function createAdminApp(deps: AdminDeps, callers: AdminCallers, log: Logger): Fa
   const routes = [
     ...entryRoutes(deps),
     ...nodeRoutes(deps),
+    ...ruleRoutes(deps),
     ...bundleRoutes(deps),
     ...authorityRoutes(deps),
     ...auditRoutes(deps),

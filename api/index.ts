@@ -65,6 +65,18 @@ export {
   unblockSchema,
 } from './admin/revocations.ts';
 export {
+  type ExplainPolicy,
+  explainPolicySchema,
+  mintedJwtSchema,
+  type MintedJwtView,
+  type MintJwt,
+  mintJwtSchema,
+  policySchema,
+  type PolicyView,
+  verdictSchema,
+  type VerdictView,
+} from './admin/policies.ts';
+export {
   AdminError,
   httpStatusOf,
   isErrorKind,

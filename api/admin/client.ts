@@ -20,6 +20,16 @@ import {
   rotationPlanSchema,
 } from './authorities.ts';
 import { type CreateToken, tokenSchema, type TokenView } from './nodes.ts';
+import {
+  type ExplainPolicy,
+  type MintedJwtView,
+  type MintJwt,
+  mintedJwtSchema,
+  type PolicyView,
+  policySchema,
+  verdictSchema,
+  type VerdictView,
+} from './policies.ts';
 import { AdminError } from './problem.ts';
 import { type RegistryClient, registryClient } from './registry-client.ts';
 import {
@@ -52,6 +62,10 @@ export interface AdminClient extends RegistryClient {
   revoke(revoke: Revoke): Promise<RevokedView>;
   listRevocations(): Promise<RevocationList>;
   unblock(spiffeId: string): Promise<UnblockedView>;
+  policy(): Promise<PolicyView>;
+  reloadPolicy(): Promise<PolicyView>;
+  explainPolicy(question: ExplainPolicy): Promise<VerdictView>;
+  mintJwt(mint: MintJwt): Promise<MintedJwtView>;
   /** The OpenAPI document of what this CA serves, as text. */
   openApi(): Promise<string>;
   /** Records from index `from` on, oldest first; a negative `from` counts back from the end. */
@@ -73,6 +87,11 @@ export function adminClient(target: string | AdminTarget): AdminClient {
       read(answer, await send(method, path, body)),
     ),
     status: async () => read(statusSchema, await get('/v1/status')),
+    policy: async () => read(policySchema, await get('/v1/policies')),
+    reloadPolicy: async () => read(policySchema, await post('/v1/policies/reload', {})),
+    explainPolicy: async (question) =>
+      read(verdictSchema, await post('/v1/policies/explain', question)),
+    mintJwt: async (mint) => read(mintedJwtSchema, await post('/v1/jwt-svids', mint)),
     createToken: async (token) => read(tokenSchema, await post('/v1/tokens', token)),
     bundle: () => get('/v1/bundle'),
     listAuthorities: async () => read(authorityListSchema, await get('/v1/authorities')),

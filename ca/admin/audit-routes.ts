@@ -4,6 +4,7 @@ import type { RouteOptions } from 'fastify';
 import { z } from 'zod';
 import { auditListSchema, noBody, noParams } from '../../api/index.ts';
 import { readAuditPage } from './audit-page.ts';
+import { auditQueryRoutes } from './audit-query-routes.ts';
 import type { AdminDeps } from './admin-context.ts';
 import { operationRoute } from './route.ts';
 
@@ -14,13 +15,13 @@ export function auditRoutes(deps: AdminDeps): RouteOptions[] {
       const start = from < 0 ? Math.max(0, size + from) : from;
       const records = await readAuditPage({
         directory: deps.auditDirectory,
-        clock: deps.clock,
         from: start,
         limit,
         size,
       });
       return { records: records.map((record) => ({ ...record })), size };
     }),
+    ...auditQueryRoutes(deps),
   ];
 }
 

@@ -9,7 +9,7 @@ import type { AuditRecord } from './event.ts';
 import { hashBytes, leafHashOf } from './merkle.ts';
 import { type Proof, verifyInclusion } from './merkle-proof.ts';
 import { parseRecord } from './record-line.ts';
-import type { NoteVerifier } from './signed-note.ts';
+import { parseVerifier } from './parse-verifier.ts';
 
 export interface ProofBundle {
   /** The line of the record, without its newline: what the leaf hash is over. */
@@ -63,8 +63,12 @@ export function parseProofBundle(text: string): ProofBundle | undefined {
   return { line: bytes, index: Number(number), proof: whole, checkpoint: text.slice(divide + 2) };
 }
 
-/** Whether `verifier`'s log holds the record: the checkpoint is signed, and the proof leads to its root. */
-export function verifyProofBundle(text: string, verifier: NoteVerifier): ProofVerdict {
+/**
+ * Whether the log of `verifierKey` holds the record: the checkpoint is signed, and the proof leads to its
+ * root. Throws AuditError `audit_verifier_invalid`.
+ */
+export function verifyProofBundle(text: string, verifierKey: string): ProofVerdict {
+  const verifier = parseVerifier(verifierKey);
   const bundle = parseProofBundle(text);
   if (bundle === undefined) return refused('proof_malformed', 'it is not a proof of a record');
   const verdict = openCheckpoint(bundle.checkpoint, verifier);

@@ -9,7 +9,8 @@ import { leafHashOf } from './merkle.ts';
 import { type Proof, verifyConsistency, verifyInclusion } from './merkle-proof.ts';
 import type { ProofBundle } from './proof-bundle.ts';
 import { listSegmentsIn, readLines } from './segment.ts';
-import { type NoteVerifier, parseVerifierKey } from './signed-note.ts';
+import { parseVerifier } from './parse-verifier.ts';
+import type { NoteVerifier } from './signed-note.ts';
 import { TileReader } from './tile-reader.ts';
 
 export interface ProveOptions {
@@ -116,15 +117,10 @@ export async function proveConsistency(
 /** The key given, or the log's own copy. Throws {@link AuditError} `audit_verifier_invalid`. */
 export async function verifierOf(options: ProveOptions): Promise<NoteVerifier> {
   const text = options.verifierKey ?? (await readIfPresent(verifierPath(options.directory)));
-  const verifier = parseVerifierKey(text?.trim() ?? '');
-  if (verifier !== undefined) return verifier;
-  throw new AuditError(
-    'audit_verifier_invalid',
-    text === undefined
-      ? `${options.directory} has no verifier.pub`
-      : `${JSON.stringify(text.slice(0, 80))} is not a verifier key`,
-    { remedy: 'give the line of verifier.pub as it was when the log began' },
-  );
+  if (text !== undefined) return parseVerifier(text);
+  throw new AuditError('audit_unreadable', `${options.directory} has no verifier.pub`, {
+    remedy: "give the CA's data directory",
+  });
 }
 
 async function lineAt(options: ProveOptions, index: number): Promise<Uint8Array> {

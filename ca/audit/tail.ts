@@ -63,7 +63,9 @@ export async function* followRecords(options: {
     const segments = await listSegments(directory);
     const current =
       segments.find(({ firstIndex }) => firstIndex === place.firstIndex) ??
-      segments.findLast(({ firstIndex }) => firstIndex <= next);
+      segments.findLast(({ firstIndex }) => firstIndex <= next) ??
+      // What was asked for was archived: it goes on with what is there.
+      segments[0];
     if (current !== undefined) {
       if (current.firstIndex !== place.firstIndex) place = { ...current, offset: 0 };
       for await (const { lines } of readLines(current.path, place.offset)) {

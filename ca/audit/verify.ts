@@ -12,6 +12,7 @@ import { checkpointPath, readIfPresent, verifierPath } from './log-files.ts';
 import { type AuditVerdict, type Broken, broken, LogWalk } from './log-walk.ts';
 import { tileHashes } from './leaf-hashes.ts';
 import { listSegments, listSegmentsIn, readLines, type SegmentName } from './segment.ts';
+import { parseVerifier } from './parse-verifier.ts';
 import { type NoteVerifier, parseVerifierKey } from './signed-note.ts';
 import { TileCheck, type TileFindings } from './tile-check.ts';
 
@@ -123,7 +124,7 @@ function withTiles(verdict: AuditVerdict, walk: LogWalk, findings: TileFindings)
 }
 
 async function readVerifier(options: VerifyOptions): Promise<NoteVerifier | Broken> {
-  if (options.verifierKey !== undefined) return parseOrThrow(options.verifierKey);
+  if (options.verifierKey !== undefined) return parseVerifier(options.verifierKey);
   const text = await readIfPresent(verifierPath(options.directory));
   if (text === undefined) {
     // A directory that is not there at all is the caller's slip, not a broken log.
@@ -131,16 +132,6 @@ async function readVerifier(options: VerifyOptions): Promise<NoteVerifier | Brok
     return broken('bad_key', 0, `${options.directory} has no verifier.pub`);
   }
   return parseVerifierKey(text.trim()) ?? broken('bad_key', 0, 'verifier.pub holds no key');
-}
-
-function parseOrThrow(text: string): NoteVerifier {
-  const verifier = parseVerifierKey(text.trim());
-  if (verifier !== undefined) return verifier;
-  throw new AuditError(
-    'audit_verifier_invalid',
-    `${JSON.stringify(text.slice(0, 80))} is not a verifier key`,
-    { remedy: 'give the line of verifier.pub as it was when the log began' },
-  );
 }
 
 function openKnown(

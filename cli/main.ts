@@ -5,10 +5,12 @@ import { exitCodeOf } from '../core/index.ts';
 import { auditCommand } from './commands/audit.ts';
 import { authorityCommand, bundleCommand } from './commands/authority.ts';
 import { entryCommand } from './commands/entry.ts';
+import { jwtCommand } from './commands/jwt.ts';
 import { nodeCommand, tokenCommand } from './commands/node.ts';
 import { openApiCommand } from './commands/openapi.ts';
 import { agentCommand, caCommand, proxyCommand } from './commands/programs.ts';
 import { ruleCommand } from './commands/rule.ts';
+import { policyCommand } from './commands/policy.ts';
 import { statusCommand } from './commands/status.ts';
 import { svidCommand } from './commands/svid.ts';
 import { processContext } from './program-context.ts';
@@ -31,6 +33,8 @@ for (const command of [
   nodeCommand(context),
   bundleCommand(context),
   authorityCommand(context),
+  policyCommand(context),
+  jwtCommand(context),
   auditCommand(context),
   svidCommand(context),
   statusCommand(context),

@@ -9,9 +9,13 @@ import type { Actor } from '../audit/event.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import type { Lifetimes } from '../authority/lifetimes.ts';
+import type { PolicyFile } from '../issuance/policy-file.ts';
+import type { SubjectDeps } from '../issuance/profile.ts';
+import type { MintDeps } from '../jwt/mint-jwt-svid.ts';
 import type { PrometheusMetrics } from '../metrics/prometheus-metrics.ts';
 import type { ConnectedNodes } from '../node-api/connected-nodes.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { Revocations } from '../revocation/revocations.ts';
 import type { Store } from '../store/store.ts';
 import type { AdminCaller } from './admin-caller.ts';
 
@@ -25,6 +29,11 @@ export interface AdminDeps {
   readonly registry: Registry;
   readonly counts: () => { readonly entries: number; readonly nodes: number };
   readonly connected: ConnectedNodes;
+  readonly revocations: Revocations;
+  /** The entry, if this node may serve it; those that rules derive are among them. */
+  readonly authorizedEntry: SubjectDeps['authorizedEntry'];
+  readonly policies: PolicyFile;
+  readonly jwt: MintDeps;
   readonly audit: AuditLog;
   /** Where the log's files are. */
   readonly auditDirectory: string;

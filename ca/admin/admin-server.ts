@@ -20,12 +20,15 @@ import { authorityRoutes } from './authority-routes.ts';
 import { backupRoutes } from './backup-routes.ts';
 import { bundleRoutes } from './bundle-routes.ts';
 import { entryRoutes } from './entry-routes.ts';
+import { jwtRoutes } from './jwt-routes.ts';
 import { metricsRoutes } from './metrics-routes.ts';
 import { nodeRoutes } from './node-routes.ts';
 import { openApiRoutes } from './openapi-routes.ts';
+import { policyRoutes } from './policy-routes.ts';
 import { problemOf, refusalOf, sendProblem } from './problem-reply.ts';
 import { requestIdOf } from './request-id.ts';
 import { operationOf } from './route.ts';
+import { revocationRoutes } from './revocation-routes.ts';
 import { ruleRoutes } from './rule-routes.ts';
 import { statusRoutes } from './status-routes.ts';
 
@@ -115,6 +118,9 @@ function createAdminApp(deps: AdminDeps, callers: AdminCallers, log: Logger): Fa
     ...bundleRoutes(deps),
     ...authorityRoutes(deps),
     ...auditRoutes(deps),
+    ...revocationRoutes(deps),
+    ...policyRoutes(deps),
+    ...jwtRoutes(deps),
     ...statusRoutes(deps),
     ...metricsRoutes(deps),
     ...backupRoutes(deps),

@@ -53,8 +53,8 @@ export async function openPolicyFile(
   if (file === undefined) return noPolicy;
   let current = await load(file, deps, { kind: 'system', id: 'ca' });
   return {
-    judge: (question) =>
-      decideIssuance(current.policy, factsOf(question, deps.nodeSelectors, deps.clock.wallMs())),
+    judge: (question, atMs = deps.clock.wallMs()) =>
+      decideIssuance(current.policy, factsOf(question, deps.nodeSelectors, atMs)),
     describe: () => current.description,
     async reload(actor) {
       current = await load(file, deps, actor);

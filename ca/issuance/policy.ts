@@ -15,8 +15,8 @@ export interface PolicyQuestion {
   readonly audience?: readonly string[];
 }
 
-/** Gives the same answer to the same facts; nothing it does can be undone, so it does nothing. */
-export type PolicyJudge = (question: PolicyQuestion) => IssuanceVerdict;
+/** A verdict and nothing else: asking is free of consequences. Without a time it is about now. */
+export type PolicyJudge = (question: PolicyQuestion, atMs?: number) => IssuanceVerdict;
 
 /** What an allowed request carries on into the audit log; undefined where there is no policy. */
 export type PolicyMark = { readonly rule: string };

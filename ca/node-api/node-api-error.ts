@@ -11,7 +11,6 @@ export type NodeApiErrorCode =
   | 'attestor_unknown'
   | 'attestation_refused'
   | 'items_many'
-  | 'jwt_unimplemented';
 
 export class NodeApiError extends CodedError {
   override readonly name = 'NodeApiError';

@@ -3,12 +3,13 @@
 import type { NodeApiServer } from '../../api/index.ts';
 import { type CallerLookup, duplexStream, unary } from '../../rpc/index.ts';
 import { type AttestDeps, attestNode } from './attest.ts';
+import { mintJwtSvids, type MintJwtDeps } from './mint-jwt.ts';
 import { NodeApiError } from './node-api-error.ts';
 import type { NodePeers } from './node-peers.ts';
 import { renewNode, type SignDeps, signX509Svids } from './sign.ts';
 import { type SyncDeps, syncNode } from './sync.ts';
 
-export interface NodeApiDeps extends AttestDeps, SignDeps, SyncDeps {
+export interface NodeApiDeps extends AttestDeps, SignDeps, SyncDeps, MintJwtDeps {
   readonly peers: NodePeers;
   readonly registry: AttestDeps['registry'] & SignDeps['registry'];
 }
@@ -34,8 +35,8 @@ export function nodeApiService(lookup: CallerLookup, deps: NodeApiDeps): NodeApi
     signX509Svids: unary(lookup, async (request, { caller }) =>
       signX509Svids(deps, request, await deps.peers.nodeOf(caller)),
     ),
-    mintJwtSvids: unary(lookup, async () => {
-      throw new NodeApiError('unimplemented', 'jwt_unimplemented', 'this CA mints no JWT-SVIDs');
-    }),
+    mintJwtSvids: unary(lookup, async (request, { caller }) =>
+      mintJwtSvids(deps, request, await deps.peers.nodeOf(caller)),
+    ),
   };
 }

@@ -13,6 +13,7 @@ import {
   trustDomainOf,
 } from '../spiffe/index.ts';
 import { AgentError } from './agent-error.ts';
+import { nothingRevoked, readRevocations, type RevocationKnowledge } from './read-crls.ts';
 
 /** A registration entry as the node sees it. */
 export interface AgentEntry {
@@ -33,12 +34,14 @@ export interface KnownBundles {
 }
 
 /** `bundles` is the same value as long as the text is the same, so that nobody sees a change that is none. */
-export interface CaState extends KnownBundles {
+export interface CaState extends KnownBundles, RevocationKnowledge {
   readonly revision: bigint;
   readonly trustDomain: TrustDomain;
   readonly entries: readonly AgentEntry[];
   /** Hex key id of the root under which new SVIDs are issued, or empty. */
   readonly activeRootKeyId: string;
+  /** Hex key ids of authorities that are not to be relied on: what stands under them is made anew at once. */
+  readonly taintedKeyIds?: ReadonlySet<string>;
 }
 
 /**
@@ -48,7 +51,7 @@ export interface CaState extends KnownBundles {
 export function readCaState(
   message: SyncResponse,
   trustDomain: TrustDomain,
-  known: KnownBundles,
+  known: KnownBundles & Partial<RevocationKnowledge>,
   log: Logger,
 ): CaState {
   const isKnown = equalBytes(known.bundleText, message.bundle);
@@ -60,6 +63,8 @@ export function readCaState(
     bundles: isKnown ? known.bundles : bundlesOf(bundleText, trustDomain),
     bundleText,
     activeRootKeyId: message.activeRootKeyId,
+    ...readRevocations(message, { ...nothingRevoked, ...known }, log),
+    taintedKeyIds: new Set(message.taintedKeyIds.slice(0, taintedMax)),
   };
 }
 
@@ -101,3 +106,6 @@ function readEntry(entry: Entry, trustDomain: TrustDomain, log: Logger): AgentEn
     return skip(error.message);
   }
 }
+
+// A CA remembers some tens of authorities; the bound only stops nonsense.
+const taintedMax = 1024;

@@ -22,6 +22,7 @@ import type { CaState } from './ca-state.ts';
 import type { NodeApi } from './node-api.ts';
 import type { NodeSvid } from './node-svid.ts';
 import { cappedWaitMs, smearMs } from './renewal-time.ts';
+import { standsUnderTainted } from './tainted-chain.ts';
 import { unlessAborted } from './unless-aborted.ts';
 
 export interface NodeIdentityDeps extends AttestNodeDeps {
@@ -132,6 +133,8 @@ async function untilDue(deps: NodeIdentityDeps, signal: AbortSignal): Promise<vo
 function isDue(deps: NodeIdentityDeps): boolean {
   const svid = deps.svid.current();
   const active = deps.state.current()?.activeRootKeyId ?? '';
+  const tainted = deps.state.current()?.taintedKeyIds ?? new Set<string>();
+  if (standsUnderTainted(svid.chain, svid.rootKeyId, tainted)) return true;
   return deps.clock.wallMs() >= svid.renewAtMs || (active !== '' && active !== svid.rootKeyId);
 }
 

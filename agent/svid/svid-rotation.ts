@@ -26,6 +26,7 @@ import {
   type SvidSlot,
   type SvidSlots,
   withdrawExpired,
+  withdrawRevoked,
   withFailure,
   withSvid,
 } from './svid-schedule.ts';
@@ -137,12 +138,13 @@ class Rotation {
     if (state !== undefined && state !== this.#applied) {
       this.#applied = state;
       this.#slots = retryUnreachable(
-        reconcileSlots(this.#slots, state.entries),
+        reconcileSlots(this.#slots, state.entries, state.taintedKeyIds),
         this.#now(),
         this.#deps.random,
       );
     }
     this.#slots = withdrawExpired(this.#slots, this.#now());
+    if (state !== undefined) this.#slots = withdrawRevoked(this.#slots, state.revokedSerials);
     this.#publish();
     this.#watchExpiry();
   }

@@ -3,6 +3,7 @@
 import { type BackoffPolicy, backoffMs, type Random } from '../../core/index.ts';
 import type { AgentEntry } from '../ca-state.ts';
 import { cappedWaitMs, smearMs } from '../renewal-time.ts';
+import { standsUnderTainted } from '../tainted-chain.ts';
 import type { EntrySvid } from './entry-svid.ts';
 
 /** One registration entry with what is held for it. */
@@ -11,6 +12,8 @@ export interface SvidSlot {
   readonly held: EntrySvid | undefined;
   /** After failures: how many, and the monotonic time of the next try. */
   readonly retry: SvidRetry | undefined;
+  /** Keys that an SVID may not go on standing under. */
+  readonly taintedKeyIds?: ReadonlySet<string>;
 }
 
 export interface SvidRetry {
@@ -31,14 +34,18 @@ export interface Now {
 }
 
 /** The slots for `entries`: what is held stays, unless its entry is gone or names another identity. */
-export function reconcileSlots(slots: SvidSlots, entries: readonly AgentEntry[]): SvidSlots {
+export function reconcileSlots(
+  slots: SvidSlots,
+  entries: readonly AgentEntry[],
+  taintedKeyIds: ReadonlySet<string> = nothingTainted,
+): SvidSlots {
   return new Map(
     entries.map((entry) => {
       const slot = slots.get(entry.id);
       const held = slot?.held?.svid.id === entry.spiffeId ? slot.held : undefined;
       // A changed entry may succeed where the old one was refused.
       const retry = slot?.entry.revision === entry.revision ? slot.retry : undefined;
-      return [entry.id, { entry, held, retry }];
+      return [entry.id, { entry, held, retry, taintedKeyIds }];
     }),
   );
 }
@@ -70,6 +77,19 @@ export function withdrawExpired(slots: SvidSlots, now: Now): SvidSlots {
   if (expired.length === 0) return slots;
   const rest = new Map(slots);
   for (const slot of expired) rest.set(slot.entry.id, { ...slot, held: undefined });
+  return rest;
+}
+
+/** Slots without the SVIDs that are revoked; each is asked for anew at once, and the CA says whether it may be. */
+export function withdrawRevoked(slots: SvidSlots, revoked: ReadonlySet<string>): SvidSlots {
+  if (revoked.size === 0) return slots;
+  const gone = [...slots.values()].filter(({ held }) => {
+    const serial = held?.svid.chain[0]?.serial;
+    return serial !== undefined && revoked.has(serial);
+  });
+  if (gone.length === 0) return slots;
+  const rest = new Map(slots);
+  for (const slot of gone) rest.set(slot.entry.id, { ...slot, held: undefined, retry: undefined });
   return rest;
 }
 
@@ -138,9 +158,11 @@ function lifeLeftMs({ held }: SvidSlot, now: Now): number {
   return held === undefined ? 0 : Math.max(0, held.notAfterMs - now.wallMs);
 }
 
-function needsIssuing({ entry, held }: SvidSlot, activeRootKeyId: string, now: Now): boolean {
+function needsIssuing(slot: SvidSlot, activeRootKeyId: string, now: Now): boolean {
+  const { entry, held, taintedKeyIds = nothingTainted } = slot;
   if (held === undefined || held.entryRevision !== entry.revision) return true;
   if (activeRootKeyId !== '' && held.rootKeyId !== activeRootKeyId) return true;
+  if (standsUnderTainted(held.svid.chain, held.rootKeyId, taintedKeyIds)) return true;
   return now.wallMs >= held.renewAtMs;
 }
 
@@ -158,3 +180,4 @@ function isExpired({ held }: SvidSlot, now: Now): boolean {
 
 // A CA that restarts is back in seconds and short SVIDs cannot wait longer than this.
 const issueBackoff: BackoffPolicy = { baseMs: 100, maxMs: 5000 };
+const nothingTainted: ReadonlySet<string> = new Set();

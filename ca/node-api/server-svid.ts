@@ -12,12 +12,14 @@ import {
   equalBytes,
   type Logger,
   type Timer,
+  toHex,
   type Watch,
 } from '../../core/index.ts';
 import {
   createCertificateRequest,
   generateKeyPair,
   keySigner,
+  parseCertificate,
   pemEncode,
 } from '../../pki/index.ts';
 import type { Trust } from '../authority/trust.ts';
@@ -44,8 +46,8 @@ export async function startServerSvid(deps: ServerSvidDeps): Promise<ServerSvid>
   let renewing: Promise<void> | undefined;
   let closed = false;
 
-  const isUnder = ({ activeRoot }: Trust): boolean =>
-    equalBytes(activeRoot.certificate.der, svid.root);
+  const isUnder = ({ activeRoot, taintedKeyIds }: Trust): boolean =>
+    equalBytes(activeRoot.certificate.der, svid.root) && !taintedKeyIds.includes(svid.issuerId);
   const renew = async (): Promise<void> => {
     try {
       svid = await makeSvid(deps);
@@ -88,6 +90,8 @@ interface Svid {
   readonly context: SecureContext;
   readonly notAfterMs: number;
   readonly root: Uint8Array;
+  /** Lower hexadecimal key id of what signed it. */
+  readonly issuerId: string;
 }
 
 async function makeSvid({ issuance }: ServerSvidDeps): Promise<Svid> {
@@ -105,7 +109,10 @@ async function makeSvid({ issuance }: ServerSvidDeps): Promise<Svid> {
     // RFC 8446 §2.2: a resumed session is not verified again, so none may be resumed.
     secureOptions: constants.SSL_OP_NO_TICKET,
   });
-  return { context, notAfterMs: issued.notAfterMs, root: issued.root };
+  const [leaf = new Uint8Array()] = issued.chain;
+  const { authorityKeyId = new Uint8Array() } = parseCertificate(leaf).extensions;
+  const { notAfterMs, root } = issued;
+  return { context, notAfterMs, root, issuerId: toHex(authorityKeyId) };
 }
 
 const retryMs = 500;

@@ -4,6 +4,7 @@ import { CodedError, type CodedErrorOptions, type ErrorKind } from '../core/inde
 
 export type AgentErrorCode =
   | 'join_token_missing'
+  | 'x509pop_files'
   | 'bootstrap_bundle'
   | 'ca_unreachable'
   | 'ca_not_trusted'

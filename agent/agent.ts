@@ -24,8 +24,9 @@ import { bootstrapRoots } from './bootstrap-trust.ts';
 import { openCaClient } from './ca-client.ts';
 import { createCaLink } from './ca-link.ts';
 import { type CaState, readCaState } from './ca-state.ts';
-import { type AgentConfig, readJoinToken } from './config.ts';
+import type { AgentConfig } from './config.ts';
 import type { NodeApi } from './node-api.ts';
+import { nodeEvidenceOf } from './node-evidence.ts';
 import { startNodeIdentity } from './node-identity.ts';
 import type { NodeSvid } from './node-svid.ts';
 import type { EntrySvids } from './svid/entry-svid.ts';
@@ -77,7 +78,7 @@ async function start(config: AgentConfig, deps: AgentDeps, scope: Scope): Promis
   const { trustDomain } = config;
   const version = deps.version ?? 'unknown';
   const signal = deps.stopped ?? new AbortController().signal;
-  const token = await readJoinToken(config.join, deps.environment);
+  const evidence = await nodeEvidenceOf(config, deps.environment);
 
   const state = new WatchSource<CaState | undefined>(undefined);
   const svids = new WatchSource<EntrySvids>(new Map());
@@ -118,14 +119,19 @@ async function start(config: AgentConfig, deps: AgentDeps, scope: Scope): Promis
     const api = openCaClient({ address, trustDomain, roots, identity: undefined, clock });
     try {
       return await attestOnce(
-        { api, token, key: nodeKey, trustDomain },
+        { api, evidence, key: nodeKey, trustDomain },
         { clock, random, log, version },
       );
     } finally {
       await api.close();
     }
   };
-  const attested = await untilAttested(attest, { clock, random, log, version }, signal);
+  const attested = await untilAttested(
+    attest,
+    { clock, random, log, version },
+    signal,
+    evidence.remedy,
+  );
   log.info('node attested', { spiffeId: attested.svid.id, notAfterMs: attested.svid.notAfterMs });
 
   const nodeSvid = new WatchSource(attested.svid);

@@ -17,13 +17,13 @@ import {
   type Logger,
   type Random,
   sleep,
-  utf8Bytes,
 } from '../core/index.ts';
 import { createCertificateRequest, generateKeyPair, keySigner } from '../pki/index.ts';
 import type { BundleSet, TrustDomain } from '../spiffe/index.ts';
 import { AgentError } from './agent-error.ts';
 import { bundlesOf, type KnownBundles } from './ca-state.ts';
 import type { NodeApi } from './node-api.ts';
+import type { NodeEvidence } from './node-evidence.ts';
 import { checkChain, type NodeSvid } from './node-svid.ts';
 import { renewAtMs } from './renewal-time.ts';
 
@@ -51,7 +51,7 @@ export function createNodeKey(): NodeKey {
 export async function attestOnce(
   p: {
     readonly api: NodeApi;
-    readonly token: string;
+    readonly evidence: NodeEvidence;
     readonly key: NodeKey;
     readonly trustDomain: TrustDomain;
   },
@@ -59,8 +59,8 @@ export async function attestOnce(
 ): Promise<NodeAttestation> {
   const csr = await createCertificateRequest(keySigner(p.key.privateKey));
   const answer = await p.api.attest({
-    attestor: 'join_token',
-    evidence: Buffer.from(utf8Bytes(p.token)),
+    attestor: p.evidence.attestor,
+    evidence: Buffer.from(await p.evidence.create(p.api, csr)),
     csr: Buffer.from(csr),
     agentVersion: deps.version,
   });
@@ -90,6 +90,7 @@ export async function untilAttested(
   attempt: () => Promise<NodeAttestation>,
   deps: AttestNodeDeps,
   signal: AbortSignal,
+  remedy: string,
 ): Promise<NodeAttestation> {
   for (let tries = 0; ; tries += 1) {
     if (signal.aborted) {
@@ -98,7 +99,7 @@ export async function untilAttested(
     try {
       return await attempt();
     } catch (error) {
-      if (isFinal(error)) throw refusal(error);
+      if (isFinal(error)) throw refusal(error, remedy);
       const hintMs = error instanceof CodedError ? (error.retryAfterMs ?? 0) : 0;
       const hintedMs = hintMs * (1 + deps.random.fraction());
       const waitMs = Math.max(hintedMs, backoffMs(attestBackoff, tries, deps.random));
@@ -116,12 +117,12 @@ export function isFinal(error: unknown): boolean {
   return error instanceof CodedError ? finalKinds.has(error.kind) : true;
 }
 
-function refusal(error: unknown): unknown {
+function refusal(error: unknown, remedy: string): unknown {
   // Our own errors (a wrong pin, an unreadable bundle file) already say what to do.
   if (!(error instanceof CodedError) || error.name !== 'RpcError') return error;
   return new AgentError('node_refused', 'permission_denied', 'the CA refused this node', {
     cause: error,
-    remedy: 'make a new join token with: signet token create',
+    remedy,
   });
 }
 

@@ -39,6 +39,13 @@ export function openCaClient(p: {
   const client = new NodeApiClient(channel.target, channel.credentials, channel.options);
   const now = (): number => p.clock.wallMs();
   return {
+    challenge: (request) =>
+      callUnary(
+        what,
+        callMsMax,
+        (metadata, options, done) => client.challenge(request, metadata, options, done),
+        now(),
+      ),
     attest: (request) =>
       callUnary(
         what,

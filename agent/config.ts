@@ -23,14 +23,26 @@ export type JoinTokenSource =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'environment'; readonly name: string };
 
-export interface AgentConfig {
+/** How the node is attested: one of the two. */
+export type NodeAttestationConfig =
+  | { readonly join: JoinTokenSource; readonly attest?: never }
+  | {
+      readonly join?: never;
+      /** The machine's certificate and key, from an authority that the CA knows. */
+      readonly attest: {
+        readonly x509pop: { readonly certificate: string; readonly key: string };
+      };
+    };
+
+export type AgentConfig = AgentSettings & NodeAttestationConfig;
+
+interface AgentSettings {
   readonly trustDomain: TrustDomain;
   readonly ca: {
     readonly address: { readonly host: string; readonly port: number };
     readonly trust: CaTrust;
   };
   readonly socket: string;
-  readonly join: JoinTokenSource;
   readonly logLevel: LogLevel;
 }
 
@@ -124,10 +136,26 @@ const joinField = z
     return z.NEVER;
   });
 
-const agentSchema = z.strictObject({
+const pathField = z.string().min(1);
+const x509popField = z.strictObject({ certificate: pathField, key: pathField });
+
+const settingsSchema = z.strictObject({
   trustDomain: trustDomainField,
   ca: caField,
   socket: socketPathField.default('/run/signet/agent.sock'),
-  join: joinField,
+  join: joinField.optional(),
+  attest: z.strictObject({ x509pop: x509popField }).optional(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
+
+const agentSchema = settingsSchema.transform(
+  ({ join, attest, ...settings }, context): AgentConfig => {
+    if (join !== undefined && attest === undefined) return { ...settings, join };
+    if (attest !== undefined && join === undefined) return { ...settings, attest };
+    context.addIssue({
+      code: 'custom',
+      message: 'give either join or attest: how the node is attested',
+    });
+    return z.NEVER;
+  },
+);

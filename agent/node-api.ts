@@ -3,6 +3,8 @@
 import type {
   AttestRequest,
   AttestResponse,
+  ChallengeRequest,
+  ChallengeResponse,
   RenewRequest,
   RenewResponse,
   SignX509SvidsRequest,
@@ -14,6 +16,7 @@ import type { Closable } from '../core/index.ts';
 
 /** Every call rejects with RpcError, whose `kind` says whether it is worth a retry. */
 export interface NodeApi extends Closable {
+  challenge(request: ChallengeRequest): Promise<ChallengeResponse>;
   attest(request: AttestRequest): Promise<AttestResponse>;
   renew(request: RenewRequest): Promise<RenewResponse>;
   signX509Svids(request: SignX509SvidsRequest): Promise<SignX509SvidsResponse>;

@@ -43,6 +43,7 @@ function setUp() {
     throw new Away('away', 'not asked for here');
   };
   const api: NodeApi = {
+    challenge: unused,
     attest: unused,
     renew: unused,
     sync() {

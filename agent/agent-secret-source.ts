@@ -40,5 +40,6 @@ function secretSetOf(identities: CallerIdentities, trustDomain: TrustDomain): Se
     svids: identities.identities.flatMap(({ svid }) => svid ?? []),
     defaultSvid: identities.identities[0]?.svid,
     bundles: identities.bundles,
+    crls: identities.crls,
   };
 }

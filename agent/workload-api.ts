@@ -84,7 +84,12 @@ async function serve<Response>(
 }
 
 /** Undefined while the first identity has no SVID: A-5 makes the first the default, and it must not waver. */
-function svidResponse({ identities, bundles, trustDomain }: Known): X509SVIDResponse | undefined {
+function svidResponse({
+  identities,
+  bundles,
+  crls,
+  trustDomain,
+}: Known): X509SVIDResponse | undefined {
   if (identities[0]?.svid === undefined) return undefined;
   const own = bundles.get(trustDomain);
   if (own === undefined) return undefined;
@@ -94,13 +99,13 @@ function svidResponse({ identities, bundles, trustDomain }: Known): X509SVIDResp
     svids: identities.flatMap(({ entry, svid }) =>
       svid === undefined ? [] : [svidMessage(svid, bundle, uniqueHint(entry, hints))],
     ),
-    crl: [],
+    crl: crls.map((der) => Buffer.from(der)),
     federatedBundles: bundleMap([...bundles.values()].filter((other) => other !== own)),
   };
 }
 
-function bundlesResponse({ bundles }: Known): X509BundlesResponse | undefined {
-  return { crl: [], bundles: bundleMap([...bundles.values()]) };
+function bundlesResponse({ bundles, crls }: Known): X509BundlesResponse | undefined {
+  return { crl: crls.map((der) => Buffer.from(der)), bundles: bundleMap([...bundles.values()]) };
 }
 
 function svidMessage(svid: KeyedSvid, bundle: Buffer, hint: string): X509SVID {

@@ -1,8 +1,8 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Secret, secretTypeUrl } from '../api/index.ts';
-import { generateKeyPair, keyIdOf, type KeyKind } from '../pki/index.ts';
+import { generateKeyPair, keyIdOf, type KeyKind, parsePem } from '../pki/index.ts';
 import { toHex } from '../core/index.ts';
 import { bundleSetOf } from '../spiffe/index.ts';
 import { certificateOf, rootsOf } from '../test/fakes/sds-client.ts';
@@ -83,4 +83,34 @@ test("a response's version does not depend on order, and tells different content
       expect(versionOfAll(a) === versionOfAll(b)).toBe(same);
     }),
   );
+});
+
+describe('revocation lists', () => {
+  const crls = [Uint8Array.of(1, 2, 3)];
+  const contextOf = (resource: ReturnType<ReturnType<typeof createResourceEncoder>>) => {
+    const { type } = Secret.decode(resource.encoded.value);
+    return type?.$case === 'validationContext' ? type.value : undefined;
+  };
+
+  test.for(['bundle', 'all_bundles'] as const)('go with a %s, and are a change of it', (kind) => {
+    const encode = createResourceEncoder();
+    const found =
+      kind === 'bundle'
+        ? ({ kind, bundle: pki.bundle } as const)
+        : ({ kind, bundles: pki.bundles } as const);
+    const before = encode(found, 'x');
+    expect(contextOf(before)).toMatchObject({ crl: undefined, onlyVerifyLeafCertCrl: false });
+
+    const after = encode({ ...found, crls }, 'x');
+    expect(after.version).not.toBe(before.version);
+    // Envoy would want a list for the root as well, unless it is told to look at the leaf alone.
+    expect(contextOf(after)).toMatchObject({ onlyVerifyLeafCertCrl: true });
+    const specifier = contextOf(after)?.crl?.specifier;
+    const pem = specifier?.$case === 'inlineBytes' ? specifier.value.toString('latin1') : '';
+    expect(parsePem(pem)).toEqual([{ label: 'X509 CRL', der: crls[0] }]);
+
+    // Encoded once for each pair of the two.
+    expect(encode({ ...found, crls }, 'x')).toBe(after);
+    expect(encode(found, 'x')).toBe(before);
+  });
 });

@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import {
   type Any,
+  type CertificateValidationContext,
   type DataSource,
   Secret,
   SPIFFECertValidatorConfig,
@@ -37,11 +38,15 @@ export type ResourceEncoder = (found: FoundSecret, name: string) => SecretResour
  * only a name that leads to the value gets here.
  */
 export function createResourceEncoder(): ResourceEncoder {
-  const cache = new WeakMap<object, Map<string, SecretResource>>();
+  const cache = new WeakMap<object, WeakMap<object, Map<string, SecretResource>>>();
   return (found, name) => {
     const value = valueOf(found);
-    const byName = cache.get(value) ?? new Map<string, SecretResource>();
-    cache.set(value, byName);
+    // Roots and revocation lists change apart from each other, and are one secret.
+    const crls = found.kind === 'svid' ? noCrls : (found.crls ?? noCrls);
+    const byCrls = cache.get(value) ?? new WeakMap<object, Map<string, SecretResource>>();
+    cache.set(value, byCrls);
+    const byName = byCrls.get(crls) ?? new Map<string, SecretResource>();
+    byCrls.set(crls, byName);
     const known = byName.get(name);
     if (known !== undefined) return known;
     const resource = encodeResource(found, name);
@@ -63,8 +68,9 @@ function valueOf(found: FoundSecret): object {
 
 function encodeResource(found: FoundSecret, name: string): SecretResource {
   if (found.kind === 'svid') return encodeSvid(found.svid, name);
-  if (found.kind === 'bundle') return encodeBundle(found.bundle, name);
-  return encodeAllBundles(found.bundles, name);
+  const { crls = noCrls } = found;
+  if (found.kind === 'bundle') return encodeBundle(found.bundle, crls, name);
+  return encodeAllBundles(found.bundles, crls, name);
 }
 
 function encodeSvid(svid: KeyedSvid, name: string): SecretResource {
@@ -85,27 +91,28 @@ function encodeSvid(svid: KeyedSvid, name: string): SecretResource {
   return { name, version, rootKeyIds: [], encoded };
 }
 
-function encodeBundle(bundle: Bundle, name: string): SecretResource {
+function encodeBundle(bundle: Bundle, crls: Crls, name: string): SecretResource {
   const roots = bundle.x509Authorities;
   return {
     name,
-    version: contentHash(
-      'roots',
-      roots.map((root) => root.der),
-    ),
+    version: contentHash('roots', [...roots.map((root) => root.der), ...crlParts(crls)]),
     rootKeyIds: rootKeyIdsOf(roots),
     encoded: encodeSecret({
       name,
       type: {
         $case: 'validationContext',
-        value: { trustedCa: pemSource(roots), crl: undefined, customValidatorConfig: undefined },
+        value: {
+          trustedCa: pemSource(roots),
+          customValidatorConfig: undefined,
+          ...revocation(crls),
+        },
       },
     }),
   };
 }
 
 /** Every trust domain with its own roots: Envoy then picks by the peer's SPIFFE ID, as X-8 wants. */
-function encodeAllBundles(bundles: BundleSet, name: string): SecretResource {
+function encodeAllBundles(bundles: BundleSet, crls: Crls, name: string): SecretResource {
   // Sorted, so that the order in which bundles were learnt does not look like a change.
   const sorted = [...bundles.values()]
     .filter(hasRoots)
@@ -122,7 +129,7 @@ function encodeAllBundles(bundles: BundleSet, name: string): SecretResource {
   ]);
   return {
     name,
-    version: contentHash('all', content),
+    version: contentHash('all', [...content, ...crlParts(crls)]),
     rootKeyIds: sorted.flatMap((bundle) => rootKeyIdsOf(bundle.x509Authorities)),
     encoded: encodeSecret({
       name,
@@ -130,7 +137,8 @@ function encodeAllBundles(bundles: BundleSet, name: string): SecretResource {
         $case: 'validationContext',
         value: {
           trustedCa: undefined,
-          crl: undefined,
+          // Envoy's validator by trust domain does not look at it; our own proxy does.
+          ...revocation(crls),
           customValidatorConfig: {
             name: spiffeValidatorName,
             typedConfig: { typeUrl: spiffeValidatorTypeUrl, value: Buffer.from(config) },
@@ -139,6 +147,22 @@ function encodeAllBundles(bundles: BundleSet, name: string): SecretResource {
       },
     }),
   };
+}
+
+/**
+ * The lists as Envoy takes them. It wants a list for every authority of a chain unless it is told to look at
+ * the leaf alone, and our roots revoke nothing: what they sign is replaced by rotation.
+ */
+function revocation(
+  crls: Crls,
+): Pick<CertificateValidationContext, 'crl' | 'onlyVerifyLeafCertCrl'> {
+  if (crls.length === 0) return { crl: undefined, onlyVerifyLeafCertCrl: false };
+  const pem = crls.map((der) => pemEncode('X509 CRL', der)).join('');
+  return { crl: inlineBytes(Buffer.from(pem, 'latin1')), onlyVerifyLeafCertCrl: true };
+}
+
+function crlParts(crls: Crls): readonly (string | Uint8Array)[] {
+  return crls.length === 0 ? [] : ['crls', ...crls];
 }
 
 function encodeSecret(secret: Secret): Any {
@@ -162,6 +186,9 @@ function pemSource(certificates: readonly Certificate[]): DataSource {
 function inlineBytes(value: Buffer): DataSource {
   return { specifier: { $case: 'inlineBytes', value } };
 }
+
+type Crls = readonly Uint8Array[];
+const noCrls: Crls = [];
 
 /** 16 bytes of SHA-256 in hex. Each part goes in with its length, so that no two lists read the same. */
 function contentHash(kind: string, parts: readonly (string | Uint8Array)[]): string {

@@ -92,3 +92,13 @@ test('a validation context is known by its name alone', () => {
     false,
   ]);
 });
+
+test('revocation lists go with our own roots, never with those of another domain', () => {
+  const crls = [Uint8Array.of(1)];
+  const revoking = { ...secrets, crls };
+  const find = (name: string) => findSecret(revoking, resolveSecretName(name));
+  expect(find('ROOTCA')).toMatchObject({ crls });
+  expect(find('spiffe://mesh.test')).toMatchObject({ crls });
+  expect(find('ALL')).toMatchObject({ crls });
+  expect(find('spiffe://other.test')).not.toHaveProperty('crls');
+});

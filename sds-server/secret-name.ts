@@ -29,8 +29,12 @@ export type SecretName =
 /** What a name leads to among the secrets of one caller. */
 export type FoundSecret =
   | { readonly kind: 'svid'; readonly svid: KeyedSvid }
-  | { readonly kind: 'bundle'; readonly bundle: Bundle }
-  | { readonly kind: 'all_bundles'; readonly bundles: BundleSet };
+  | { readonly kind: 'bundle'; readonly bundle: Bundle; readonly crls?: readonly Uint8Array[] }
+  | {
+      readonly kind: 'all_bundles';
+      readonly bundles: BundleSet;
+      readonly crls?: readonly Uint8Array[];
+    };
 
 /** Operator's own names, each for one of the names of {@link resolveSecretName}. */
 export type SecretAliases = ReadonlyMap<string, string>;
@@ -60,12 +64,12 @@ export function findSecret(secrets: SecretSet, name: SecretName): FoundSecret | 
     case 'svid':
       return svidFound(secrets.svids.find((svid) => svid.id === name.id));
     case 'own_bundle':
-      return bundleFound(secrets.bundles.get(secrets.trustDomain));
+      return bundleFound(secrets, secrets.trustDomain);
     case 'bundle':
-      return bundleFound(secrets.bundles.get(name.trustDomain));
+      return bundleFound(secrets, name.trustDomain);
     case 'all_bundles':
       return [...secrets.bundles.values()].some(hasRoots)
-        ? { kind: 'all_bundles', bundles: secrets.bundles }
+        ? { kind: 'all_bundles', bundles: secrets.bundles, ...crlsOf(secrets) }
         : undefined;
     case 'unknown':
       break;
@@ -110,6 +114,17 @@ function svidFound(svid: KeyedSvid | undefined): FoundSecret | undefined {
   return svid === undefined ? undefined : { kind: 'svid', svid };
 }
 
-function bundleFound(bundle: Bundle | undefined): FoundSecret | undefined {
-  return bundle === undefined || !hasRoots(bundle) ? undefined : { kind: 'bundle', bundle };
+function bundleFound(secrets: SecretSet, trustDomain: TrustDomain): FoundSecret | undefined {
+  const bundle = secrets.bundles.get(trustDomain);
+  if (bundle === undefined || !hasRoots(bundle)) return undefined;
+  // The lists are those of our own authorities; they say nothing of another domain's.
+  return {
+    kind: 'bundle',
+    bundle,
+    ...(trustDomain === secrets.trustDomain ? crlsOf(secrets) : {}),
+  };
+}
+
+function crlsOf({ crls = [] }: SecretSet): { readonly crls?: readonly Uint8Array[] } {
+  return crls.length === 0 ? {} : { crls };
 }

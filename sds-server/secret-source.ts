@@ -26,6 +26,8 @@ export interface SecretSet {
   readonly defaultSvid: KeyedSvid | undefined;
   /** Empty for a caller with no identity at all. */
   readonly bundles: BundleSet;
+  /** DER; what the trust domain's authorities revoked. Absent or empty: nothing. */
+  readonly crls?: readonly Uint8Array[];
 }
 
 /** Declared here because SDS is what calls it; an agent or a stand-alone server implements it. */

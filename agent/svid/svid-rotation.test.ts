@@ -22,7 +22,10 @@ const pki = await makeTestPki({ nowMs: startMs });
 function setUp() {
   const clock = new ManualClock(startMs);
   const batches: number[] = [];
-  const control = { mode: 'sign' as 'sign' | 'away' | 'hang' | 'refuse' | 'short' };
+  const control = {
+    mode: 'sign' as 'sign' | 'away' | 'hang' | 'refuse' | 'short',
+    revoked: [] as string[],
+  };
   const entries: AgentEntry[] = [];
   let revision = 0n;
 
@@ -69,6 +72,8 @@ function setUp() {
       bundles: pki.bundles,
       bundleText: new Uint8Array(),
       activeRootKeyId: '',
+      crls: [],
+      revokedSerials: new Set(control.revoked),
     });
   };
   const rotation = startSvidRotation({
@@ -131,6 +136,21 @@ test('an entry that is gone is withdrawn at once', async () => {
   await eventually(() => expect(held()).toEqual(['a', 'b']));
   push('b');
   expect(held()).toEqual(['b']);
+  await rotation.close();
+});
+
+test('a revoked certificate goes at once and is asked for anew, while the others stay', async () => {
+  const { control, batches, push, rotation, held } = setUp();
+  push('a', 'b');
+  await eventually(() => expect(held()).toEqual(['a', 'b']));
+  const [first, other] = ['a', 'b'].map((id) => rotation.svids.current().get(id));
+  control.revoked = [first?.svid.chain[0]?.serial ?? ''];
+  push('a', 'b');
+  expect(held()).toEqual(['b']);
+  await eventually(() => expect(held()).toEqual(['a', 'b']));
+  expect(rotation.svids.current().get('a')).not.toBe(first);
+  expect(rotation.svids.current().get('b')).toBe(other);
+  expect(batches).toEqual([2, 1]);
   await rotation.close();
 });
 

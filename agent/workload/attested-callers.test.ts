@@ -5,6 +5,7 @@ import type { Caller } from '../../rpc/index.ts';
 import { parseSpiffeId, parseTrustDomain } from '../../spiffe/index.ts';
 import { AgentError } from '../agent-error.ts';
 import type { CaState } from '../ca-state.ts';
+import { nothingRevoked } from '../read-crls.ts';
 import { createAttestedCallers } from './attested-callers.ts';
 import type { WorkloadAttestor } from './workload-attestor.ts';
 
@@ -25,6 +26,7 @@ const stateWith = (...selectors: string[]): CaState => ({
   bundles: new Map(),
   bundleText: new Uint8Array(),
   activeRootKeyId: '',
+  ...nothingRevoked,
 });
 
 const caller = (closed = new AbortController().signal): Caller => ({

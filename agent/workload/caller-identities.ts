@@ -26,6 +26,8 @@ export type CallerIdentities =
       readonly identities: readonly CallerIdentity[];
       /** Empty for a caller without an identity: trust is not told to strangers. */
       readonly bundles: BundleSet;
+      /** DER; the revocation lists of the trust domain. Empty while nothing is revoked. */
+      readonly crls: readonly Uint8Array[];
     };
 
 export interface CallerIdentitiesSource {
@@ -78,6 +80,7 @@ function watchIdentities(
       trustDomain: now.trustDomain,
       identities: entries.map((entry) => ({ entry, svid: svids.current().get(entry.id)?.svid })),
       bundles: entries.length === 0 ? noBundles : now.bundles,
+      crls: entries.length === 0 ? noCrls : now.crls,
     };
   };
   const identities = new WatchSource(compute());
@@ -96,6 +99,7 @@ function sameIdentities(left: CallerIdentities, right: CallerIdentities): boolea
   if (left.kind !== 'known' || right.kind !== 'known') return left.kind === right.kind;
   return (
     left.bundles === right.bundles &&
+    left.crls === right.crls &&
     left.identities.length === right.identities.length &&
     left.identities.every((identity, index) => {
       const other = right.identities[index];
@@ -109,3 +113,4 @@ function sameIdentities(left: CallerIdentities, right: CallerIdentities): boolea
 }
 
 const noBundles: BundleSet = new Map();
+const noCrls: readonly Uint8Array[] = [];

@@ -229,6 +229,7 @@ describe('a bad secret is refused with its reason and the last good one stays', 
           value: {
             trustedCa: undefined,
             crl: undefined,
+            onlyVerifyLeafCertCrl: false,
             customValidatorConfig: {
               name: 'x',
               typedConfig: { typeUrl: 'type.googleapis.com/x', value: Buffer.alloc(0) },

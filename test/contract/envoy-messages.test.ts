@@ -90,6 +90,7 @@ test('a validation context with a plain list and one for the SPIFFE validator', 
       value: {
         trustedCa: inline('roots'),
         crl: inline('crl'),
+        onlyVerifyLeafCertCrl: true,
         customValidatorConfig: {
           name: 'envoy.tls.cert_validator.spiffe',
           typedConfig: { typeUrl: spiffeValidatorTypeUrl, value: Buffer.from(validator) },
@@ -102,6 +103,7 @@ test('a validation context with a plain list and one for the SPIFFE validator', 
     validation_context: {
       trusted_ca: { inline_bytes: Buffer.from('roots') },
       crl: { inline_bytes: Buffer.from('crl') },
+      only_verify_leaf_cert_crl: true,
       custom_validator_config: { name: 'envoy.tls.cert_validator.spiffe' },
     },
   });

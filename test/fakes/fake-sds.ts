@@ -131,7 +131,11 @@ export function certificateSecret(
 }
 
 /** Bundles by trust domain, as Envoy's SPIFFE validator takes them. */
-export function validationSecret(bundles: Readonly<Record<string, string>>, name = 'ALL'): Secret {
+export function validationSecret(
+  bundles: Readonly<Record<string, string>>,
+  name = 'ALL',
+  crlPem?: string,
+): Secret {
   const trustDomains = Object.entries(bundles).map(([trustDomain, pem]) => ({
     name: trustDomain,
     trustBundle: inline(pem),
@@ -141,14 +145,19 @@ export function validationSecret(bundles: Readonly<Record<string, string>>, name
     value: Buffer.from(SPIFFECertValidatorConfig.encode({ trustDomains }).finish()),
   };
   const customValidatorConfig = { name: spiffeValidatorName, typedConfig };
-  const value = { trustedCa: undefined, crl: undefined, customValidatorConfig };
+  const value = { trustedCa: undefined, ...revocation(crlPem), customValidatorConfig };
   return { name, type: { $case: 'validationContext', value } };
 }
 
 /** Roots of one trust domain, as `trusted_ca`. */
-export function rootSecret(pem: string, name = 'ROOTCA'): Secret {
-  const value = { trustedCa: inline(pem), crl: undefined, customValidatorConfig: undefined };
+export function rootSecret(pem: string, name = 'ROOTCA', crlPem?: string): Secret {
+  const value = { trustedCa: inline(pem), ...revocation(crlPem), customValidatorConfig: undefined };
   return { name, type: { $case: 'validationContext', value } };
+}
+
+function revocation(pem: string | undefined) {
+  const isGiven = pem !== undefined;
+  return { crl: isGiven ? inline(pem) : undefined, onlyVerifyLeafCertCrl: isGiven };
 }
 
 function inline(text: string): DataSource {

@@ -45,6 +45,7 @@ export interface CertificateValidationContext {
   trustedCa: DataSource | undefined;
   crl: DataSource | undefined;
   customValidatorConfig: TypedExtensionConfig | undefined;
+  onlyVerifyLeafCertCrl: boolean;
 }
 
 /** envoy.config.core.v3.TypedExtensionConfig, nested only. */
@@ -266,7 +267,12 @@ export const TlsCertificate: MessageFns<TlsCertificate> = {
 };
 
 function createBaseCertificateValidationContext(): CertificateValidationContext {
-  return { trustedCa: undefined, crl: undefined, customValidatorConfig: undefined };
+  return {
+    trustedCa: undefined,
+    crl: undefined,
+    customValidatorConfig: undefined,
+    onlyVerifyLeafCertCrl: false,
+  };
 }
 
 export const CertificateValidationContext: MessageFns<CertificateValidationContext> = {
@@ -282,6 +288,9 @@ export const CertificateValidationContext: MessageFns<CertificateValidationConte
     }
     if (message.customValidatorConfig !== undefined) {
       TypedExtensionConfig.encode(message.customValidatorConfig, writer.uint32(98).fork()).join();
+    }
+    if (message.onlyVerifyLeafCertCrl !== false) {
+      writer.uint32(112).bool(message.onlyVerifyLeafCertCrl);
     }
     return writer;
   },
@@ -321,6 +330,14 @@ export const CertificateValidationContext: MessageFns<CertificateValidationConte
             }
 
             message.customValidatorConfig = TypedExtensionConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.onlyVerifyLeafCertCrl = reader.bool();
             continue;
           }
         }

@@ -1,10 +1,12 @@
 /** `signet authority` and `signet bundle`: the keys that sign, and what the mesh trusts. */
 
 import { Command } from 'commander';
-import type { AuthorityView } from '../../api/index.ts';
+import type { AuthorityView, RotationPlan } from '../../api/index.ts';
+import { formatDurationMs } from '../../core/index.ts';
 import { adminOf, administering, outputOf, withExamples } from '../options.ts';
 import { formatFields, formatRelative, formatTable } from '../output.ts';
 import type { ProgramContext } from '../program-context.ts';
+import { formatStep, formatTook, rotateRoot } from './authority-rotate.ts';
 
 export function authorityCommand(context: ProgramContext): Command {
   const authority = new Command('authority').description('signing authorities and their rotation');
@@ -32,11 +34,41 @@ export function authorityCommand(context: ProgramContext): Command {
     [['signet authority prepare', 'the first step of a root rotation']],
   );
 
+  authority.addCommand(rotateCommand(context));
+  authority.addCommand(planCommand(context));
+
+  for (const [verb, description, example] of [
+    ['abort', 'take back a root that has signed nothing', 'the root leaves the bundle again'],
+    [
+      'taint',
+      'make anew at once whatever stands under an authority whose key is not to be relied on',
+      'the first step after a compromise',
+    ],
+  ] as const) {
+    withExamples(
+      administering(authority.command(`${verb} <id>`))
+        .description(description)
+        .action(async (id: string, _options: unknown, command: Command) => {
+          const client = adminOf(command);
+          show(
+            command,
+            await (verb === 'abort' ? client.abortAuthority(id) : client.taintAuthority(id)),
+          );
+        }),
+      [[`signet authority ${verb} 3f9a…`, example]],
+    );
+  }
+
   for (const [verb, description, example] of [
     [
       'activate',
-      'sign with a prepared root from now on; refused until everybody trusts it',
+      'sign with a published root from now on; refused until enough of the fleet trusts it',
       'the second step',
+    ],
+    [
+      'revoke',
+      'drop a tainted authority; refused while a certificate below it lives',
+      'the last step after a compromise',
     ],
     [
       'retire',
@@ -54,17 +86,85 @@ export function authorityCommand(context: ProgramContext): Command {
         .action(async (id: string, options: { force?: boolean }, command: Command) => {
           const client = adminOf(command);
           const force = options.force ?? false;
-          show(
-            command,
-            verb === 'activate'
-              ? await client.activateAuthority(id, force)
-              : await client.retireAuthority(id, force),
-          );
+          const act = {
+            activate: client.activateAuthority,
+            retire: client.retireAuthority,
+            revoke: client.revokeAuthority,
+          }[verb];
+          show(command, await act(id, force));
         }),
       [[`signet authority ${verb} 3f9a…`, example]],
     );
   }
   return authority;
+}
+
+function rotateCommand(context: ProgramContext): Command {
+  return withExamples(
+    administering(new Command('rotate'))
+      .description(
+        'rotate the root: prepare, wait until it is published, activate, wait until the old one is drained, retire',
+      )
+      .option('--force', 'activate whatever the evidence says, and strand the rest (audited)')
+      .action(async (options: { force?: boolean }, command: Command) => {
+        const { output } = command.opts<{ output: 'table' | 'json' }>();
+        const write = (text: string): void => context.write(`${text}\n`);
+        const beginMs = context.clock.wallMs();
+        const outcome = await rotateRoot({
+          admin: adminOf(command),
+          clock: context.clock,
+          stopped: context.stopped,
+          force: options.force ?? false,
+          onStep: (step) => write(output === 'json' ? JSON.stringify(step) : formatStep(step)),
+        });
+        if (output === 'json') return;
+        write(
+          outcome.kind === 'rotated'
+            ? `rotated to root ${outcome.rootId} in ${formatTook(beginMs, context.clock.wallMs())}`
+            : 'interrupted; nothing is lost, run it again to go on',
+        );
+      }),
+    [
+      ['signet authority rotate', 'the whole rotation; after an interruption run it again'],
+      ['signet authority rotate -o json', 'one JSON object a step, for programs'],
+    ],
+  );
+}
+
+function planCommand(context: ProgramContext): Command {
+  return withExamples(
+    administering(new Command('plan'))
+      .description('each step of a root rotation, and when it is safe')
+      .action(async (_options: unknown, command: Command) => {
+        outputOf(command, context).show(await adminOf(command).planRotation(), planText);
+      }),
+    [['signet authority plan', 'before and during a rotation; it changes nothing']],
+  );
+}
+
+function planText(plan: RotationPlan): string {
+  const nowMs = Date.parse(plan.now);
+  const steps = formatTable(
+    ['STEP', 'STATE', 'ROOT', 'SAFE', 'WHY'],
+    plan.steps.map(({ step, state, authorityId, at, isEstimate, reason }) => [
+      step,
+      state,
+      authorityId?.slice(0, 8) ?? '-',
+      at === undefined ? '-' : `${isEstimate ? '~ ' : ''}${formatRelative(at, nowMs)}`,
+      reason,
+    ]),
+    'nothing to do',
+  );
+  const measured = plan.arrivals
+    .map(({ share, afterMs }) => `${share * 100} % after ${formatDurationMs(Math.round(afterMs))}`)
+    .join(', ');
+  return [
+    steps,
+    measured === '' ? '' : `Measured: ${measured}\n`,
+    plan.deadlineAt === undefined
+      ? ''
+      : `Publication is overdue ${formatRelative(plan.deadlineAt, nowMs)}\n`,
+  ].join('');
 }
 
 export function bundleCommand(context: ProgramContext): Command {
@@ -112,6 +212,8 @@ function fieldsOf(item: AuthorityView, nowMs: number): string {
     ['State', item.state],
     ['Serial', item.serial],
     ['Expires', `${item.notAfter} (${formatRelative(item.notAfter, nowMs)})`],
+    ['Published', item.publishedAt ?? '-'],
+    ['Tainted', item.taintedAt ?? '-'],
     ['Last leaf ends', item.lastLeafNotAfter ?? '-'],
   ]);
 }

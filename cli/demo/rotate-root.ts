@@ -1,53 +1,51 @@
-/** A full root rotation through the admin API, with the CA killed in the middle of it. */
+/** A full root rotation under traffic, as `signet authority rotate` drives it, with the CA killed in the middle of it. */
 
-import type { AuthorityView } from '../../api/index.ts';
+import { systemClock } from '../../core/index.ts';
+import { type RotationStep, rotateRoot as drive } from '../commands/authority-rotate.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { DemoError, waitFor } from './wait.ts';
 
-/** prepare → seen by every SDS client → activate → (CA killed and restarted) → retire. Resolves with the new root's id. */
+/** prepare → published by every sidecar's acknowledgement → activate → (CA killed and restarted) → retire. Resolves with the new root's id. */
 export async function rotateRoot(
   controlPlane: ControlPlane,
   sidecars: number,
   progress: (step: string) => void,
 ): Promise<string> {
   const { admin } = controlPlane;
-  const rootsOf = async (): Promise<readonly AuthorityView[]> =>
-    (await admin.listAuthorities()).authorities.filter((authority) => authority.tier === 'root');
-  const old = (await rootsOf()).find((root) => root.state === 'active');
-  if (old === undefined) throw new DemoError('demo_failed', 'no active root');
-
-  const next = await admin.prepareAuthority();
-  progress(`root ${short(next.id)} prepared and published`);
-  const seen = await waitFor('every sidecar trusting the new root', 20_000, async () => {
-    const root = (await rootsOf()).find((candidate) => candidate.id === next.id);
-    const {
-      nodes = 0,
-      nodesApplied = -1,
-      subscribers = 0,
-      acknowledged = -1,
-    } = root?.propagation ?? {};
-    // Each sidecar watches the trust bundle; fewer subscribers would be a proof of nothing.
-    const all =
-      nodes > 0 &&
-      nodesApplied === nodes &&
-      subscribers >= sidecars &&
-      acknowledged === subscribers;
-    return all ? `${acknowledged} of ${subscribers} sidecars` : undefined;
+  // Each sidecar watches the trust bundle; fewer subscribers would be a proof of nothing.
+  await waitFor('every sidecar watching the trust bundle', 20_000, async () => {
+    const { authorities } = await admin.listAuthorities();
+    const root = authorities.find(({ tier, state }) => tier === 'root' && state === 'active');
+    return (root?.propagation?.subscribers ?? 0) >= sidecars ? true : undefined;
   });
-  progress(`root ${short(next.id)} acknowledged by ${seen}`);
-  await admin.activateAuthority(next.id, false);
-  progress(`root ${short(next.id)} active, ${short(old.id)} draining`);
-
-  progress('CA killed (SIGKILL)');
-  await controlPlane.restartCa();
-  progress('CA back');
-
-  await waitFor('the old root having no live certificate', 60_000, async () => {
-    await admin.retireAuthority(old.id, false);
-    return true;
+  const stopped = new AbortController();
+  let restarted: Promise<void> | undefined;
+  const restart = async (): Promise<void> => {
+    progress('CA killed (SIGKILL)');
+    await controlPlane.restartCa();
+    progress('CA back');
+  };
+  const outcome = await drive({
+    admin,
+    clock: systemClock,
+    stopped: stopped.signal,
+    force: false,
+    onStep: (step) => {
+      progress(sentenceOf(step));
+      if (step.step === 'activate' && step.state === 'done') {
+        restarted = restart();
+        // It is awaited below; a failure must not end the process before that.
+        restarted.catch(() => stopped.abort());
+      }
+    },
   });
-  progress(`root ${short(old.id)} retired`);
-  return next.id;
+  await restarted;
+  if (outcome.kind === 'rotated') return outcome.rootId;
+  throw new DemoError('demo_failed', 'the rotation was interrupted');
+}
+
+function sentenceOf({ step, state, authorityId, detail }: RotationStep): string {
+  return `rotation: ${step} ${short(authorityId)} ${state === 'done' ? 'done' : 'waits'}: ${detail}`;
 }
 
 export function short(id: string): string {

@@ -21,6 +21,10 @@ test('requests, time and latencies are read, each in its unit', () => {
   expect(parseWrk(good)).toEqual({ requests: 37_410, elapsedMs: 1100, p50Ms: 0.64, p99Ms: 2.59 });
 });
 
+test('seconds, which wrk pads with a blank, are read too', () => {
+  expect(parseWrk(good.replace('2.59ms', '1.47s ')).p99Ms).toBe(1470);
+});
+
 test('a run with failures is no measurement', () => {
   expect(() => parseWrk(`${good}  Non-2xx or 3xx responses: 12\n`)).toThrow(/responses: 12/);
   expect(() => parseWrk(`${good}  Socket errors: connect 0, read 3\n`)).toThrow(/read 3/);

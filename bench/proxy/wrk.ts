@@ -14,11 +14,12 @@ export function parseWrk(text: string): WrkResult {
   const faults = /Non-2xx or 3xx responses: \d+|Socket errors: .*/.exec(text)?.[0];
   if (faults !== undefined) throw new BenchError('bench_answer', `wrk: ${faults}`);
   const [, requests = '', elapsed = ''] = /(\d+) requests in (\S+),/.exec(text) ?? [];
+  // It pads a unit of one letter with a blank.
   const result = {
     requests: Number(requests),
     elapsedMs: milliseconds(elapsed),
-    p50Ms: milliseconds(/^ +50% +(\S+)$/m.exec(text)?.[1] ?? ''),
-    p99Ms: milliseconds(/^ +99% +(\S+)$/m.exec(text)?.[1] ?? ''),
+    p50Ms: milliseconds(/^ +50% +(\S+) *$/m.exec(text)?.[1] ?? ''),
+    p99Ms: milliseconds(/^ +99% +(\S+) *$/m.exec(text)?.[1] ?? ''),
   };
   if (Object.values(result).some((value) => !(value > 0))) {
     throw new BenchError('bench_output', `wrk printed ${JSON.stringify(text.slice(0, 400))}`);

@@ -81,7 +81,14 @@ function dialTls(endpoint: Address, tls: DialerTls, attempt: DialAttempt): void 
   socket.once('secureConnect', () => {
     const outcome = tls.source.verify(peerChainOf(socket), 'serverAuth', tls.policy);
     if (outcome.kind === 'refused') attempt.fail('peer_refused', outcome.detail);
-    else attempt.succeed(socket, outcome.id, material.generation);
+    else {
+      const connection = attempt.succeed(socket, outcome.id, material.generation);
+      const forget = tls.source.watchPeer(outcome.certificate, (reason) => {
+        attempt.revoked(outcome.id, reason);
+        connection.destroy(reason);
+      });
+      socket.once('close', forget);
+    }
   });
 }
 
@@ -113,9 +120,10 @@ class DialAttempt implements Expiring {
     socket.once('close', () => failed('the peer closed the connection'));
   }
 
-  succeed(socket: Socket, peer: Connection['peer'], generation: number): void {
+  succeed(socket: Socket, peer: Connection['peer'], generation: number): Connection {
     const connection = new Connection(socket, peer, this.#deadlines, this.inlet);
     this.#finish({ kind: 'connected', connection, generation });
+    return connection;
   }
 
   fail(code: DialFailure, detail: string): void {
@@ -124,6 +132,10 @@ class DialAttempt implements Expiring {
       this.#log.warn('a TLS server was refused', { peer, reason: detail });
     }
     this.#finish({ kind: 'failed', code, detail });
+  }
+
+  revoked(peer: Connection['peer'], reason: string): void {
+    this.#log.warn('a TLS server was revoked', { peer, reason });
   }
 
   /** For a failure known at once: the caller is still inside `dial`. */

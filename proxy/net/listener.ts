@@ -44,6 +44,8 @@ export interface ListenerStats {
   tlsHandshakes: number;
   tlsHandshakesFailed: number;
   tlsPeersRefused: number;
+  /** Live connections that were ended because the peer's certificate was revoked. */
+  tlsPeersRevoked: number;
 }
 
 export interface Listener extends Closable {
@@ -125,7 +127,14 @@ function secure(socket: Socket, tls: ListenerTls, name: string, deps: ListenerDe
   acceptTls(socket, { ...tls, material, deadlines }, (outcome, secured) => {
     count(outcome, stats);
     if (outcome.kind === 'accepted') {
-      deps.onConnection(new Connection(secured, outcome.id, deadlines, undefined));
+      const connection = new Connection(secured, outcome.id, deadlines, undefined);
+      const forget = tls.source.watchPeer(outcome.certificate, (reason) => {
+        stats.tlsPeersRevoked += 1;
+        log.warn('a TLS peer was revoked', { listener: name, peer: outcome.id, reason });
+        connection.destroy(reason);
+      });
+      secured.once('close', forget);
+      deps.onConnection(connection);
       return;
     }
     const peer = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;

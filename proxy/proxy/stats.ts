@@ -48,6 +48,7 @@ export function createListenerCounters(): ListenerCounters {
     tlsHandshakes: 0,
     tlsHandshakesFailed: 0,
     tlsPeersRefused: 0,
+    tlsPeersRevoked: 0,
     requests: 0,
     requestsRefused: 0,
     responses2xx: 0,

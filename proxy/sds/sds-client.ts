@@ -171,7 +171,8 @@ class Secrets {
     if (previous?.loadedAtMs === from.loadedAtMs && previous.version === from.version)
       return previous;
     const bundles = bundlesFor(from.secret, trustDomainOf(identity.id));
-    return { bundles, version: from.version, loadedAtMs: from.loadedAtMs };
+    const { lists } = from.secret;
+    return { bundles, lists, version: from.version, loadedAtMs: from.loadedAtMs };
   }
 }
 

@@ -12,6 +12,7 @@ export type SecretErrorCode =
   | 'key_unreadable'
   | 'key_mismatch'
   | 'bundle_unreadable'
+  | 'crl_unreadable'
   | 'bundle_empty'
   | 'bundle_repeated'
   | 'bundle_missing';

@@ -8,13 +8,14 @@ import {
   spiffeValidatorTypeUrl,
 } from '../../api/index.ts';
 import { CodedError } from '../../core/index.ts';
-import { type Certificate, parsePemCertificates } from '../../pki/index.ts';
+import { type Certificate, parsePemCertificates, parsePemCrls } from '../../pki/index.ts';
 import {
   type Bundle,
   type BundleSet,
   parseTrustDomain,
   type TrustDomain,
 } from '../../spiffe/index.ts';
+import { noRevocationLists, RevocationLists } from '../net/mtls/revoked-peers.ts';
 import { inlineBytes } from './data-source.ts';
 import { SecretError } from './secret-error.ts';
 
@@ -23,8 +24,12 @@ import { SecretError } from './secret-error.ts';
  * the domain the secret is named after, or else for our own, and never for any other.
  */
 export type ValidationSecret =
-  | { readonly kind: 'bundles'; readonly bundles: BundleSet }
-  | { readonly kind: 'own_domain'; readonly authorities: readonly Certificate[] };
+  | { readonly kind: 'bundles'; readonly bundles: BundleSet; readonly lists: RevocationLists }
+  | {
+      readonly kind: 'own_domain';
+      readonly authorities: readonly Certificate[];
+      readonly lists: RevocationLists;
+    };
 
 /** Throws {@link SecretError}. */
 export function readValidationSecret(secret: Secret): ValidationSecret {
@@ -32,12 +37,16 @@ export function readValidationSecret(secret: Secret): ValidationSecret {
     throw new SecretError('secret_kind', `${secret.name} holds no validation context`);
   }
   const context = secret.type.value;
+  const lists = readLists(context.crl, secret.name);
   const bundles = bundlesOfValidator(context, secret.name);
-  if (bundles !== undefined) return { kind: 'bundles', bundles };
+  if (bundles !== undefined) return { kind: 'bundles', bundles, lists };
   const authorities = readAuthorities(context.trustedCa, secret.name);
-  if (!secret.name.startsWith(trustDomainScheme)) return { kind: 'own_domain', authorities };
+  if (!secret.name.startsWith(trustDomainScheme)) {
+    return { kind: 'own_domain', authorities, lists };
+  }
   const trustDomain = readTrustDomain(secret.name.slice(trustDomainScheme.length));
-  return { kind: 'bundles', bundles: new Map([[trustDomain, bundleOf(trustDomain, authorities)]]) };
+  const only = new Map([[trustDomain, bundleOf(trustDomain, authorities)]]);
+  return { kind: 'bundles', bundles: only, lists };
 }
 
 /** The bundles as one set, once our own trust domain is known. Throws {@link SecretError}. */
@@ -91,6 +100,19 @@ function readAuthorities(source: DataSource | undefined, of: string): readonly C
   if (authorities.length === 0)
     throw new SecretError('bundle_empty', `the bundle of ${of} is empty`);
   return authorities;
+}
+
+/** A list that cannot be read may name somebody whom we would then let in: the whole secret is refused. */
+function readLists(source: DataSource | undefined, of: string): RevocationLists {
+  if (source === undefined) return noRevocationLists;
+  const pem = inlineBytes(source, `the revocation lists of ${of}`).toString('latin1');
+  try {
+    return new RevocationLists(parsePemCrls(pem));
+  } catch (cause) {
+    if (!(cause instanceof CodedError)) throw cause;
+    const reason = `the revocation lists of ${of} cannot be read: ${cause.message}`;
+    throw new SecretError('crl_unreadable', reason, { cause });
+  }
 }
 
 function parsePem(pem: string, of: string): readonly Certificate[] {

@@ -3,6 +3,7 @@
 import type { SecureContext } from 'node:tls';
 import type { Certificate } from '../../../pki/index.ts';
 import type { BundleSet, SpiffeId } from '../../../spiffe/index.ts';
+import type { RevocationLists } from './revoked-peers.ts';
 
 /** Our own X509-SVID. The key is inside the context, in native memory, and nowhere else. */
 export interface TlsIdentity {
@@ -20,6 +21,7 @@ export interface TlsIdentity {
 /** The bundles by trust domain. They are never pooled: each vouches for its own trust domain alone. */
 export interface TlsTrust {
   readonly bundles: BundleSet;
+  readonly lists: RevocationLists;
   readonly version: string;
   readonly loadedAtMs: number;
 }

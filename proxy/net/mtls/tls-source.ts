@@ -4,7 +4,13 @@ import type { Clock, Watch } from '../../../core/index.ts';
 import type { TlsPurpose } from '../../../pki/index.ts';
 import type { PeerPolicy } from '../../../policies/index.ts';
 import { type TlsMaterial, whyNotUsable } from './tls-material.ts';
-import { createPeerMemory, type PeerOutcome, verifyPeer } from './verify-peer.ts';
+import { LivePeers } from './revoked-peers.ts';
+import {
+  createPeerMemory,
+  type PeerCertificate,
+  type PeerOutcome,
+  verifyPeer,
+} from './verify-peer.ts';
 
 export type TlsAnswer =
   | { readonly kind: 'ready'; readonly material: TlsMaterial }
@@ -16,10 +22,19 @@ export class TlsSource {
   readonly #clock: Clock;
   // One for all listeners and clusters, and for all trust: it holds nothing that a new bundle makes wrong.
   readonly #memory = createPeerMemory();
+  readonly #peers = new LivePeers();
 
   constructor(material: Watch<TlsMaterial | undefined>, clock: Clock) {
     this.#material = material;
     this.#clock = clock;
+    material.subscribe((next) => {
+      if (next !== undefined) this.#peers.check(next.trust.lists);
+    });
+  }
+
+  /** Calls `revoke` if the peer's certificate is revoked while the connection lives; the answer forgets it. */
+  watchPeer(certificate: PeerCertificate, revoke: (reason: string) => void): () => void {
+    return this.#peers.add({ ...certificate, revoke });
   }
 
   /** Fails closed: without a usable secret there is no answer to speak TLS with. */
@@ -39,10 +54,10 @@ export class TlsSource {
     if (trust === undefined) {
       return { kind: 'refused', code: 'certificate_untrusted', detail: 'there is no bundle yet' };
     }
-    const { bundles } = trust;
+    const { bundles, lists } = trust;
     const nowMs = this.#clock.wallMs();
     const memory = this.#memory;
-    return verifyPeer({ chain, bundles, purpose, policy, nowMs, memory });
+    return verifyPeer({ chain, bundles, lists, purpose, policy, nowMs, memory });
   }
 
   /** The number of swaps so far; 0 before the first secret. What was made under another is outdated. */

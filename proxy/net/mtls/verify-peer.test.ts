@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { parsePeerPolicy } from '../../../policies/index.ts';
 import { type BundleSet, bundleSetOf } from '../../../spiffe/index.ts';
 import { makeTestPki, type TestLeaf, type TestPki } from '../../../test/fakes/test-pki.ts';
+import { noRevocationLists } from './revoked-peers.ts';
 import { createPeerMemory, type PeerOutcome, verifyPeer } from './verify-peer.ts';
 
 const nowMs = Date.UTC(2026, 10, 22, 12);
@@ -24,12 +25,13 @@ beforeAll(async () => {
 
 function verify(chain: readonly Uint8Array[], bundles = both, atMs = nowMs): PeerOutcome {
   const memory = createPeerMemory();
-  return verifyPeer({ chain, bundles, purpose: 'clientAuth', policy, nowMs: atMs, memory });
+  const rest = { lists: noRevocationLists, purpose: 'clientAuth', policy, memory } as const;
+  return verifyPeer({ ...rest, chain, bundles, nowMs: atMs });
 }
 
 describe('a peer is accepted', () => {
   test('on the list, under the bundle of its own trust domain', () => {
-    expect(verify(web.chainDer)).toEqual({ kind: 'accepted', id: 'spiffe://mesh.test/web' });
+    expect(verify(web.chainDer)).toMatchObject({ kind: 'accepted', id: 'spiffe://mesh.test/web' });
   });
 
   test('of a whole trust domain on the list', async () => {
@@ -39,7 +41,9 @@ describe('a peer is accepted', () => {
 
   test('again, without its signatures being checked again', () => {
     const memory = createPeerMemory();
-    const options = { chain: web.chainDer, purpose: 'clientAuth', policy, nowMs, memory } as const;
+    const lists = noRevocationLists;
+    const purpose = 'clientAuth';
+    const options = { chain: web.chainDer, lists, purpose, policy, nowMs, memory } as const;
     verifyPeer({ ...options, bundles: both });
     const { size } = memory.verifiedPairs;
     expect(size).toBeGreaterThan(0);

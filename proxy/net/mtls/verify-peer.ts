@@ -5,15 +5,23 @@ import { type Certificate, type TlsPurpose, VerifiedPairs } from '../../../pki/i
 import { decidePeer, type PeerPolicy } from '../../../policies/index.ts';
 import { type BundleSet, type SpiffeId, verifyX509Svid } from '../../../spiffe/index.ts';
 import { ParsedCertificates } from './parsed-certificates.ts';
+import type { RevocationLists } from './revoked-peers.ts';
 
 export type PeerRefusal =
   | 'no_certificate'
   | 'certificate_unreadable'
   | 'certificate_untrusted'
+  | 'certificate_revoked'
   | 'peer_not_allowed';
 
+/** What a live connection goes on to stand on. */
+export interface PeerCertificate {
+  readonly leaf: Certificate;
+  readonly issuer: Certificate;
+}
+
 export type PeerOutcome =
-  | { readonly kind: 'accepted'; readonly id: SpiffeId }
+  | { readonly kind: 'accepted'; readonly id: SpiffeId; readonly certificate: PeerCertificate }
   | { readonly kind: 'refused'; readonly code: PeerRefusal; readonly detail: string };
 
 /**
@@ -34,6 +42,7 @@ export interface VerifyPeer {
   /** DER, leaf first, as the peer presented it. TLS itself has proved that the peer holds the leaf's key. */
   readonly chain: readonly Uint8Array[];
   readonly bundles: BundleSet;
+  readonly lists: RevocationLists;
   readonly purpose: TlsPurpose;
   readonly policy: PeerPolicy;
   readonly nowMs: number;
@@ -41,7 +50,7 @@ export interface VerifyPeer {
 }
 
 export function verifyPeer(options: VerifyPeer): PeerOutcome {
-  const { chain, bundles, purpose, policy, nowMs, memory } = options;
+  const { chain, bundles, lists, purpose, policy, nowMs, memory } = options;
   if (chain.length === 0) return refused('no_certificate', 'the peer sent no certificate');
   const certificates = parseChain(chain, memory.certificates);
   if (typeof certificates === 'string') return refused('certificate_unreadable', certificates);
@@ -53,9 +62,15 @@ export function verifyPeer(options: VerifyPeer): PeerOutcome {
     verifiedPairs: memory.verifiedPairs,
   });
   if (verdict.kind === 'refused') return refused('certificate_untrusted', verdict.detail);
+  const [leaf, issuer] = verdict.path;
+  if (leaf === undefined || issuer === undefined) {
+    return refused('certificate_untrusted', 'the peer presents an authority');
+  }
+  const revoked = lists.whyRevoked(leaf, issuer);
+  if (revoked !== undefined) return refused('certificate_revoked', `${verdict.id}: ${revoked}`);
   const decision = decidePeer(policy, verdict.id);
   if (decision.kind === 'deny') return refused('peer_not_allowed', decision.reason);
-  return { kind: 'accepted', id: verdict.id };
+  return { kind: 'accepted', id: verdict.id, certificate: { leaf, issuer } };
 }
 
 function parseChain(

@@ -25,6 +25,11 @@ import type { IssuanceDeps } from './issuance/issue.ts';
 import { openPolicyFile } from './issuance/policy-file.ts';
 import { openSerials } from './issuance/serial.ts';
 import type { MintDeps } from './jwt/mint-jwt-svid.ts';
+import { measureCa, measureIssuance, measureRevocations } from './metrics/ca-metrics.ts';
+import { measureAuditLog } from './metrics/measured-audit-log.ts';
+import { measureStore } from './metrics/measured-store.ts';
+import { startMetricsListener } from './metrics/metrics-listener.ts';
+import { createReadiness } from './metrics/readiness.ts';
 import { createPrometheusMetrics } from './metrics/prometheus-metrics.ts';
 import { ConnectedNodes } from './node-api/connected-nodes.ts';
 import { nodeApiService } from './node-api/node-api-service.ts';
@@ -55,6 +60,8 @@ export interface RunningCa extends Closable {
   readonly oidcPort?: number;
   /** Of the admin API over mutual TLS, where the config asks for it. */
   readonly adminPort: number | undefined;
+  /** Of the plain listener for metrics and probes, where the config asks for it. */
+  readonly metricsPort: number | undefined;
 }
 
 /**
@@ -98,12 +105,13 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
   const keyStore = createKeyStore(keyEncryptionKey, random);
 
   // State: the store is locked for this process, and must be of this trust domain and key.
-  const store = scope.add(await openLevelStore({ directory: join(config.data, 'store') }));
+  const opened = scope.add(await openLevelStore({ directory: join(config.data, 'store') }));
+  const { store, outcomes: storeOutcomes } = measureStore(opened, clock, metrics);
   await claimStore(store, keyStore, trustDomain);
 
   // The audit log before whatever has something to record.
   const auditDirectory = join(config.data, 'audit');
-  const audit = scope.add(
+  const auditFiles = scope.add(
     await openAuditLog({
       directory: auditDirectory,
       clock,
@@ -111,6 +119,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
       origin: `${trustDomain}/signet/audit`,
     }),
   );
+  const { audit, outcomes: auditOutcomes } = measureAuditLog(auditFiles, clock, metrics);
   await audit.append({ actor: system, type: 'ca.started', trustDomain, version });
   scope.onClose(async () => {
     await audit.append({ actor: system, type: 'ca.stopped' });
@@ -194,6 +203,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     authorizedEntry: (nodeId, entryId) => entries.authorizedEntry(nodeId, entryId),
     whyBlocked: (id) => revocations.whyBlocked(id),
     onRecorded: (event) => revocations.issued(event),
+    observer: measureIssuance(metrics),
     onIssued: () => {
       issued += 1;
     },
@@ -266,6 +276,29 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
   const oidc =
     config.oidc === undefined ? undefined : scope.add(await startOidcServer(config.oidc, trust));
 
+  // What is measured, and the door for whoever scrapes and probes.
+  measureCa(metrics, {
+    clock,
+    authorities: () => authorities.current(),
+    connected,
+    counts: () => entries.counts(),
+    gate,
+  });
+  measureRevocations(metrics, revocations.times);
+  const readiness = createReadiness({
+    clock,
+    random,
+    authorities,
+    audit: auditOutcomes,
+    store: storeOutcomes,
+    directory: config.data,
+    clockFault: () => gate.clockFault(),
+  });
+  const metricsListener =
+    config.metrics === undefined
+      ? undefined
+      : scope.add(await startMetricsListener({ ...config.metrics, metrics, readiness, log }));
+
   // The door for operators last: whoever sees it open sees a CA that works.
   const agentAddress = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const { admin } = config;
@@ -292,6 +325,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
         agentAddress,
         issued: () => issued,
         metrics,
+        readiness,
       },
       {
         socketPath: config.adminSocket,
@@ -311,6 +345,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     agentPort: port,
     adminSocket: config.adminSocket,
     adminPort: adminServer.port,
+    metricsPort: metricsListener?.port,
     close: () => scope.close(),
   };
 }

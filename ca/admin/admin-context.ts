@@ -13,6 +13,7 @@ import type { PolicyFile } from '../issuance/policy-file.ts';
 import type { SubjectDeps } from '../issuance/profile.ts';
 import type { MintDeps } from '../jwt/mint-jwt-svid.ts';
 import type { PrometheusMetrics } from '../metrics/prometheus-metrics.ts';
+import type { Readiness } from '../metrics/readiness.ts';
 import type { ConnectedNodes } from '../node-api/connected-nodes.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Revocations } from '../revocation/revocations.ts';
@@ -42,6 +43,7 @@ export interface AdminDeps {
   readonly agentAddress: string;
   readonly issued: () => number;
   readonly metrics: Pick<PrometheusMetrics, 'text' | 'contentType'>;
+  readonly readiness: () => Promise<Readiness>;
 }
 
 /** Who makes the call. */

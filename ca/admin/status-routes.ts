@@ -4,7 +4,6 @@ import type { RouteOptions } from 'fastify';
 import { z } from 'zod';
 import { noBody, noParams, noQuery, statusSchema } from '../../api/index.ts';
 import { toHex } from '../../core/index.ts';
-import { AuthorityError } from '../authority/authority-error.ts';
 import { activeIssuing } from '../authority/slot.ts';
 import type { AdminDeps } from './admin-context.ts';
 import { operationRoute } from './route.ts';
@@ -31,15 +30,10 @@ export function statusRoutes(deps: AdminDeps): RouteOptions[] {
       };
     }),
     operationRoute(livezOperation, async () => ({ status: 'ok' as const })),
-    // Ready means able to issue: a signing authority that has not ended.
     operationRoute(readyzOperation, async (_input, { reply }) => {
-      try {
-        authorities.issuer();
-        return { status: 'ok' as const };
-      } catch (error) {
-        if (!(error instanceof AuthorityError)) throw error;
-        return reply.code(503).send({ status: 'not ready', reason: error.message });
-      }
+      const { isReady, reasons } = await deps.readiness();
+      if (isReady) return { status: 'ok' as const, reasons: [] };
+      return reply.code(503).send({ status: 'not ready', reasons });
     }),
   ];
 }
@@ -78,7 +72,7 @@ const readyzOperation = {
   summary: 'Whether the CA can issue, and what stands in the way',
   resource: 'ca',
   verb: 'read',
-  answer: z.object({ status: z.enum(['ok', 'not ready']), reason: z.string().optional() }),
+  answer: z.object({ status: z.enum(['ok', 'not ready']), reasons: z.array(z.string()) }),
   otherStatuses: [503],
   scope: 'open',
 } as const;

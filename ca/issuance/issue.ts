@@ -17,6 +17,7 @@ import type { AuditedCertificate, AuditEvent } from '../audit/event.ts';
 import type { Authorities } from '../authority/authorities.ts';
 import { AuthorityError } from '../authority/authority-error.ts';
 import type { Issuer } from '../authority/issuer.ts';
+import { type IssuanceObserver, type IssuanceStep, stepTimer } from './issuance-observer.ts';
 import { type IssuanceRefusal, refuse } from './issuance-refusal.ts';
 import { judgeKey, leafKeyPolicy } from './key-policy.ts';
 import { type LeafIntent, lintLeaf } from './lint.ts';
@@ -39,6 +40,7 @@ export interface IssuanceDeps extends SubjectDeps {
   readonly whyBlocked?: (id: SpiffeId) => string | undefined;
   /** Told of each certificate as soon as it is on the record. */
   readonly onRecorded?: (event: AuditEvent) => void;
+  readonly observer?: IssuanceObserver;
   /** Told of each certificate that leaves. */
   readonly onIssued: () => void;
 }
@@ -65,15 +67,36 @@ export async function issueX509Svid(
   deps: IssuanceDeps,
   request: IssuanceRequest,
 ): Promise<Issued | IssuanceRefusal> {
+  const { clock, observer } = deps;
+  if (observer === undefined) return issue(deps, request, () => {});
+  const beganMs = clock.monotonicMs();
+  try {
+    const result = await issue(deps, request, stepTimer(observer, clock));
+    const outcome = result.kind === 'issued' ? 'issued' : result.code;
+    observer.ended(outcome, clock.monotonicMs() - beganMs);
+    return result;
+  } catch (error) {
+    observer.ended('failed', clock.monotonicMs() - beganMs);
+    throw error;
+  }
+}
+
+async function issue(
+  deps: IssuanceDeps,
+  request: IssuanceRequest,
+  done: (step: IssuanceStep) => void,
+): Promise<Issued | IssuanceRefusal> {
   // 1. Authorize the caller and the entry. The names come from here, never from the request.
   const grant = await authorize(deps, request.subject);
   if (grant.kind === 'refused') return grant;
   const blocked = deps.whyBlocked?.(grant.id);
   if (blocked !== undefined) return refuse('permission_denied', 'id_blocked', blocked);
+  done('authorize');
 
   // 2. Parse the request, with proof that whoever made it holds the key.
   const csr = readRequest(request.csr);
   if (csr.kind === 'refused') return csr;
+  done('parse');
 
   // 3. Key policy: kinds and sizes that are accepted, and none of the CA's own keys. Then the operator's
   //    rules, which see what is now known: who asks, for which entry, how long, with which key.
@@ -83,6 +106,7 @@ export async function issueX509Svid(
   if (keyRefusal !== undefined) return keyRefusal;
   const allowed = judgeWorkload(deps.policy, grant, csr.request);
   if (allowed.kind === 'refused') return allowed;
+  done('policy');
 
   // 4. Profile and validity, capped by the issuer's own. From here on the issuer expects the leaf, so
   //    that it is not retired under our hands.
@@ -95,6 +119,7 @@ export async function issueX509Svid(
 
   // 5. Reserve a serial number that no certificate had or will have.
   const serial = await deps.serials.next();
+  done('serial');
 
   // 6. Encode, then read the bytes back strictly: they must be an SVID and say what was meant.
   const intent: LeafIntent = {
@@ -107,18 +132,22 @@ export async function issueX509Svid(
   };
   const tbs = encodeLeaf(intent, by);
   await lintLeaf(tbs, intent, by);
+  done('lint');
 
   // 7. Sign.
   const certificate = await issueCertificate(tbs, by.signer);
+  done('sign');
 
   // 8. Record it in the audit log. If that fails the certificate never leaves.
   const audited = auditedLeaf(intent, by, request.csr, grant.entryId);
   const event = grant.event(audited, allowed.policy);
   await deps.audit.append(event);
   deps.onRecorded?.(event);
+  done('record');
 
   // 9. Record how long the authorities above it are needed.
   await deps.authorities.recordLeaf(by.id, validity.notAfterMs);
+  done('mark');
 
   // 10. Release, unless its ID was blocked while it was made.
   const blockedSince = deps.whyBlocked?.(grant.id);

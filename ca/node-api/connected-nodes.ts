@@ -23,16 +23,24 @@ export class ConnectedNodes {
   /** Nodes that are away with a certificate that is still good: how they stood, and until when they count. */
   readonly #absent = new Map<SpiffeId, AbsentNode>();
 
+  /** States sent to all nodes since the start. */
+  #pushes = 0;
+
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /** Opens a node's stream; a stream it had before no longer counts. */
   open(nodeId: SpiffeId, notAfterMs = this.#clock.wallMs() + returnMsMax): NodeConnection {
-    const connection = new Connection(nodeId, () => {
-      if (this.#connections.get(nodeId) !== connection) return;
-      this.#connections.delete(nodeId);
-      this.#absent.set(nodeId, { untilMs: notAfterMs, last: connection });
+    const connection = new Connection(nodeId, {
+      sent: () => {
+        this.#pushes += 1;
+      },
+      closed: () => {
+        if (this.#connections.get(nodeId) !== connection) return;
+        this.#connections.delete(nodeId);
+        this.#absent.set(nodeId, { untilMs: notAfterMs, last: connection });
+      },
     });
     this.#connections.set(nodeId, connection);
     this.#absent.delete(nodeId);
@@ -62,6 +70,11 @@ export class ConnectedNodes {
 
   get(nodeId: SpiffeId): NodeConnection | undefined {
     return this.#connections.get(nodeId);
+  }
+
+  /** How many states were sent to nodes since the start. */
+  pushes(): number {
+    return this.#pushes;
   }
 
   count(): number {
@@ -95,21 +108,27 @@ interface AbsentNode {
   readonly last: Connection | undefined;
 }
 
+interface ConnectionListener {
+  sent(): void;
+  closed(): void;
+}
+
 class Connection implements NodeConnection {
   readonly nodeId: SpiffeId;
   appliedRevision = 0n;
   agentVersion = '';
-  readonly #onClose: () => void;
+  readonly #on: ConnectionListener;
   readonly #unacknowledged = new Map<bigint, ReadonlySet<string>>();
   #appliedRoots: ReadonlySet<string> = new Set();
   #trust: readonly TrustReport[] = [];
 
-  constructor(nodeId: SpiffeId, onClose: () => void) {
+  constructor(nodeId: SpiffeId, on: ConnectionListener) {
     this.nodeId = nodeId;
-    this.#onClose = onClose;
+    this.#on = on;
   }
 
   sent(revision: bigint, rootIds: ReadonlySet<string>): void {
+    this.#on.sent();
     this.#unacknowledged.set(revision, rootIds);
     const [oldest] = this.#unacknowledged.keys();
     if (this.#unacknowledged.size > unacknowledgedMax && oldest !== undefined) {
@@ -146,7 +165,7 @@ class Connection implements NodeConnection {
   }
 
   close(): void {
-    this.#onClose();
+    this.#on.closed();
   }
 }
 

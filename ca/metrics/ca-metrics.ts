@@ -1,0 +1,129 @@
+/** What a CA measures beside its writes: issuance, authorities, the fleet, and who waits. docs/ca/metrics.md explains each. */
+
+import type { Clock } from '../../core/index.ts';
+import type { Authority, AuthoritySet } from '../authority/authority.ts';
+import type { Propagation } from '../authority/evidence.ts';
+import type { IssuanceObserver } from '../issuance/issuance-observer.ts';
+import { type Metrics, type Sample, secondsBuckets } from './metrics.ts';
+
+/** For the issuance cycle. */
+export function measureIssuance(metrics: Metrics): IssuanceObserver {
+  const ended = metrics.counter({
+    name: 'signet_ca_issuance_total',
+    help: 'Requests for certificates by how they ended: issued, failed, or the code of the refusal',
+    labels: ['outcome'],
+  });
+  const seconds = metrics.histogram({
+    name: 'signet_ca_issuance_seconds',
+    help: 'From a request that was let in to a certificate that is on the record',
+    buckets: secondsBuckets,
+  });
+  const stepSeconds = metrics.histogram({
+    name: 'signet_ca_issuance_step_seconds',
+    help: 'Each step of the issuance cycle',
+    labels: ['step'],
+    buckets: secondsBuckets,
+  });
+  return {
+    step: (step, elapsedMs) => stepSeconds.observe(elapsedMs / 1000, { step }),
+    ended(outcome, elapsedMs) {
+      ended.add(1, { outcome });
+      if (outcome === 'issued') seconds.observe(elapsedMs / 1000);
+    },
+  };
+}
+
+export interface Measured {
+  readonly clock: Clock;
+  readonly authorities: () => AuthoritySet;
+  readonly connected: {
+    count(): number;
+    pushes(): number;
+    propagationOf(rootId: string): Propagation;
+  };
+  readonly counts: () => { readonly entries: number; readonly nodes: number };
+  readonly gate: { load(): { readonly waiting: number; readonly overloaded: number } };
+}
+
+/** Registers what is read when somebody looks, and costs nothing until then. */
+export function measureCa(metrics: Metrics, ca: Measured): void {
+  const { gaugeOf, countOf } = metrics;
+  gaugeOf(
+    {
+      name: 'signet_ca_authority_expiry_timestamp_seconds',
+      help: 'When the certificate of an authority that is not retired ends',
+      labels: ['tier', 'state', 'authority'],
+    },
+    () => standing(ca).map((each) => sampleOf(each, each.certificate.notAfterMs / 1000)),
+  );
+  const share = (part: (how: Propagation) => readonly [number, number]) => (): Sample[] =>
+    standing(ca)
+      .filter(({ tier }) => tier === 'root')
+      .map((root) => {
+        const [have, all] = part(ca.connected.propagationOf(root.id));
+        return { value: all === 0 ? 1 : have / all, labels: { authority: root.id } };
+      });
+  gaugeOf(
+    {
+      name: 'signet_ca_root_nodes_ratio',
+      help: 'The share of live nodes that have applied a bundle with this root; 1 if there are none',
+      labels: ['authority'],
+    },
+    share(({ nodesApplied, nodes }) => [nodesApplied, nodes]),
+  );
+  gaugeOf(
+    {
+      name: 'signet_ca_root_sidecars_ratio',
+      help: 'The share of SDS clients that have acknowledged this root; 1 if there are none',
+      labels: ['authority'],
+    },
+    share(({ acknowledged, subscribers }) => [acknowledged, subscribers]),
+  );
+  gaugeOf({ name: 'signet_ca_nodes_connected', help: 'Nodes that hold a Sync stream' }, () =>
+    ca.connected.count(),
+  );
+  gaugeOf({ name: 'signet_ca_nodes', help: 'Attested nodes' }, () => ca.counts().nodes);
+  gaugeOf({ name: 'signet_ca_entries', help: 'Registration entries' }, () => ca.counts().entries);
+  countOf(
+    { name: 'signet_ca_sync_pushes_total', help: 'States sent to nodes on Sync streams' },
+    () => ca.connected.pushes(),
+  );
+  gaugeOf(
+    {
+      name: 'signet_ca_requests_waiting',
+      help: 'Signatures and attestations that wait their turn',
+    },
+    () => ca.gate.load().waiting,
+  );
+  countOf(
+    {
+      name: 'signet_ca_requests_overloaded_total',
+      help: 'Requests sent away because too many waited or came too fast',
+    },
+    () => ca.gate.load().overloaded,
+  );
+}
+
+/** The step of a revocation's way and how long it took. */
+export function measureRevocations(
+  metrics: Metrics,
+  times: {
+    listen(listener: (step: { readonly step: string; readonly delayMs: number }) => void): void;
+  },
+): void {
+  const seconds = metrics.histogram({
+    name: 'signet_ca_revocation_seconds',
+    help: 'From the call that revokes until its push left for a node, and until the node has applied it',
+    labels: ['step'],
+    buckets: secondsBuckets,
+  });
+  times.listen(({ step, delayMs }) => seconds.observe(delayMs / 1000, { step }));
+}
+
+function standing({ authorities }: Measured): readonly Authority[] {
+  return authorities().authorities.filter(({ state }) => state !== 'retired');
+}
+
+function sampleOf({ id, tier, state }: Authority, value: number): Sample {
+  return { value, labels: { tier, state, authority: id } };
+}

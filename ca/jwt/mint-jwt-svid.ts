@@ -128,10 +128,10 @@ async function signCompact(
   kid: string,
   signer: CurrentJwtKey['signer'],
 ): Promise<string> {
-  const { algorithm, sign } = jwsSigner(signer);
-  const header = encodePart(utf8Bytes(JSON.stringify({ alg: algorithm, kid, typ: 'JWT' })));
+  const jws = jwsSigner(signer);
+  const header = encodePart(utf8Bytes(JSON.stringify({ alg: jws.algorithm, kid, typ: 'JWT' })));
   const signed = `${header}.${encodePart(utf8Bytes(JSON.stringify(claims)))}`;
-  return `${signed}.${encodePart(await sign(utf8Bytes(signed)))}`;
+  return `${signed}.${encodePart(await jws.sign(utf8Bytes(signed)))}`;
 }
 
 function encodePart(bytes: Uint8Array): string {

@@ -10,7 +10,7 @@ export type NodeApiErrorCode =
   | 'node_unknown'
   | 'attestor_unknown'
   | 'attestation_refused'
-  | 'items_many'
+  | 'items_many';
 
 export class NodeApiError extends CodedError {
   override readonly name = 'NodeApiError';

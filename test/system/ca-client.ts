@@ -5,6 +5,8 @@ import type { KeyObject } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import {
   type AttestResponse,
+  type MintJwtSvidsRequest,
+  type MintJwtSvidsResponse,
   NodeApiClient,
   type RenewResponse,
   type SignX509SvidsResponse,
@@ -31,6 +33,7 @@ export interface TestNode {
   sign(entryId: string, csr?: Uint8Array): Promise<SignX509SvidsResponse>;
   signMany(entryId: string, count: number): Promise<SignX509SvidsResponse>;
   renew(): Promise<readonly Uint8Array[]>;
+  mint(items: MintJwtSvidsRequest['items']): Promise<MintJwtSvidsResponse>;
   close(): void;
 }
 
@@ -107,6 +110,8 @@ export function connectNode(ca: CaAddress, key: KeyObject, attested: AttestRespo
       );
       return chain;
     },
+    mint: (items) =>
+      call((metadata, options, done) => client.mintJwtSvids({ items }, metadata, options, done)),
     close: () => client.close(),
   };
 }

@@ -65,9 +65,9 @@ export class CaFixture {
     });
   }
 
-  async restart(): Promise<void> {
+  async restart(changes: object = {}): Promise<void> {
     await this.stop();
-    this.#running = await this.start();
+    this.#running = await this.start(changes);
   }
 
   async stop(): Promise<void> {

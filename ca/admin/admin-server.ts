@@ -138,8 +138,7 @@ function authorizeCalls(app: FastifyInstance, callers: AdminCallers): void {
       admit(request, caller, []);
       return;
     }
-    const { method, url, config } = request.routeOptions;
-    const verdict = decideRole(caller.grants, operationOf({ method, url, config }));
+    const verdict = decideRole(caller.grants, operationOf(request.routeOptions));
     // Also when it is refused, so that the record of the refusal names the caller.
     admit(request, caller, verdict.kind === 'allowed' ? verdict.paths : []);
     if (verdict.kind === 'allowed') return;

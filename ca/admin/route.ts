@@ -1,14 +1,11 @@
 /** Routes as values: an operation and what answers it. Who may call it is decided by the operation, never by the answer. */
 
-import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
-import { z } from 'zod';
-import { AdminError, noBody, noQuery, type Operation } from '../../api/index.ts';
+import type { FastifyReply, RouteOptions } from 'fastify';
+import type { z } from 'zod';
+import { AdminError, type Operation } from '../../api/index.ts';
 import type { Actor } from '../audit/event.ts';
 import { actorOf, parseWith, reachOf } from './admin-context.ts';
 import { isWithin } from './admin-roles.ts';
-
-/** What it resolves with is the answer's body; what it throws becomes a problem. */
-export type RouteHandler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
 export interface Input<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> {
   readonly params: z.output<Params>;
@@ -96,61 +93,14 @@ function outside(operationId: string, what: string, paths: readonly string[]): A
   );
 }
 
-// Routes without an operation value take only callers whose role has no paths, and are described by their path.
-
-export function getRoute(url: string, handler: RouteHandler): RouteOptions {
-  return { method: 'GET', url, handler: bare(handler) };
-}
-
-export function postRoute(url: string, handler: RouteHandler): RouteOptions {
-  return { method: 'POST', url, handler: bare(handler) };
-}
-
-export function deleteRoute(url: string, handler: RouteHandler): RouteOptions {
-  return { method: 'DELETE', url, handler: bare(handler) };
-}
-
-function bare(handler: RouteHandler): RouteHandler {
-  return async (request, reply) => {
-    const paths = reachOf(request);
-    if (paths !== undefined)
-      throw outside(operationOf(request.routeOptions).id, 'it is not bound to any path', paths);
-    return handler(request, reply);
-  };
-}
-
-/** The operation of a route; of one that declares none, what its method and path say. */
+/** The operation of a route; every route of the admin API has one. */
 export function operationOf(route: {
-  readonly method?: unknown;
-  readonly url?: string | undefined;
   readonly config?: { readonly operation?: Operation };
 }): Operation {
-  const declared = route.config?.operation;
-  if (declared !== undefined) return declared;
-  const { url = '/' } = route;
-  const method = methodSchema.catch('GET').parse(route.method);
-  const names = [...url.matchAll(/:([A-Za-z]\w*)/g)].map(([, name = '']) => name);
-  const parts = url.split('/').filter((part) => part !== '' && part !== 'v1');
-  return {
-    id: [method.toLowerCase(), ...parts.map(capitalized)].join(''),
-    method,
-    path: url,
-    summary: `${method} ${url}`,
-    resource: parts[0] ?? 'ca',
-    verb: method === 'GET' ? 'read' : method === 'DELETE' ? 'delete' : 'act',
-    params: z.object(Object.fromEntries(names.map((name) => [name, z.string()]))),
-    query: noQuery,
-    body: method === 'GET' ? noBody : z.unknown(),
-    answer: z.unknown(),
-  };
+  const operation = route.config?.operation;
+  if (operation !== undefined) return operation;
+  throw new AdminError('internal', 'operation_missing', 'the route declares no operation');
 }
-
-function capitalized(part: string): string {
-  const word = part.replaceAll(/[^A-Za-z0-9]/g, '');
-  return `${word.slice(0, 1).toUpperCase()}${word.slice(1)}`;
-}
-
-const methodSchema = z.enum(['GET', 'POST', 'PUT', 'PATCH', 'DELETE']);
 
 declare module 'fastify' {
   interface FastifyContextConfig {

@@ -47,8 +47,7 @@ export interface Measured {
 
 /** Registers what is read when somebody looks, and costs nothing until then. */
 export function measureCa(metrics: Metrics, ca: Measured): void {
-  const { gaugeOf, countOf } = metrics;
-  gaugeOf(
+  metrics.gaugeOf(
     {
       name: 'signet_ca_authority_expiry_timestamp_seconds',
       help: 'When the certificate of an authority that is not retired ends',
@@ -63,7 +62,7 @@ export function measureCa(metrics: Metrics, ca: Measured): void {
         const [have, all] = part(ca.connected.propagationOf(root.id));
         return { value: all === 0 ? 1 : have / all, labels: { authority: root.id } };
       });
-  gaugeOf(
+  metrics.gaugeOf(
     {
       name: 'signet_ca_root_nodes_ratio',
       help: 'The share of live nodes that have applied a bundle with this root; 1 if there are none',
@@ -71,7 +70,7 @@ export function measureCa(metrics: Metrics, ca: Measured): void {
     },
     share(({ nodesApplied, nodes }) => [nodesApplied, nodes]),
   );
-  gaugeOf(
+  metrics.gaugeOf(
     {
       name: 'signet_ca_root_sidecars_ratio',
       help: 'The share of SDS clients that have acknowledged this root; 1 if there are none',
@@ -79,23 +78,27 @@ export function measureCa(metrics: Metrics, ca: Measured): void {
     },
     share(({ acknowledged, subscribers }) => [acknowledged, subscribers]),
   );
-  gaugeOf({ name: 'signet_ca_nodes_connected', help: 'Nodes that hold a Sync stream' }, () =>
-    ca.connected.count(),
+  metrics.gaugeOf(
+    { name: 'signet_ca_nodes_connected', help: 'Nodes that hold a Sync stream' },
+    () => ca.connected.count(),
   );
-  gaugeOf({ name: 'signet_ca_nodes', help: 'Attested nodes' }, () => ca.counts().nodes);
-  gaugeOf({ name: 'signet_ca_entries', help: 'Registration entries' }, () => ca.counts().entries);
-  countOf(
+  metrics.gaugeOf({ name: 'signet_ca_nodes', help: 'Attested nodes' }, () => ca.counts().nodes);
+  metrics.gaugeOf(
+    { name: 'signet_ca_entries', help: 'Registration entries' },
+    () => ca.counts().entries,
+  );
+  metrics.countOf(
     { name: 'signet_ca_sync_pushes_total', help: 'States sent to nodes on Sync streams' },
     () => ca.connected.pushes(),
   );
-  gaugeOf(
+  metrics.gaugeOf(
     {
       name: 'signet_ca_requests_waiting',
       help: 'Signatures and attestations that wait their turn',
     },
     () => ca.gate.load().waiting,
   );
-  countOf(
+  metrics.countOf(
     {
       name: 'signet_ca_requests_overloaded_total',
       help: 'Requests sent away because too many waited or came too fast',

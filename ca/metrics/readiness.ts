@@ -42,13 +42,12 @@ export function createReadiness(deps: ReadinessDeps): () => Promise<Readiness> {
 }
 
 async function judge(deps: ReadinessDeps): Promise<Readiness> {
-  const found = await Promise.all([
-    signingFault(deps),
-    diskFault(deps),
+  const found = [
+    ...(await Promise.all([signingFault(deps), diskFault(deps)])),
     writeFault('the audit log', deps.audit),
     writeFault('the store', deps.store),
     deps.clockFault()?.message,
-  ]);
+  ];
   const reasons = found.filter((reason) => reason !== undefined);
   return { isReady: reasons.length === 0, reasons };
 }

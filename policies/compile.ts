@@ -1,9 +1,9 @@
 /** One expression, parsed and type-checked once, then evaluated many times within bounds known beforehand. */
 
 import { type ASTNode, type Environment, ParseError, type ParseResult } from '@marcbachmann/cel-js';
-import { type IssuanceFacts, variablesOf } from './issuance-facts.ts';
+import type { Variables } from './issuance-facts.ts';
 
-export type Condition = (facts: IssuanceFacts) => boolean;
+export type Condition = (variables: Variables) => boolean;
 
 export interface ExpressionFault {
   readonly reason: string;
@@ -31,7 +31,7 @@ export function compileCondition(environment: Environment, text: string): Compil
     const reason = `this is of type ${type ?? 'unknown'}, a condition is true or false`;
     return { kind: 'faulty', fault: { reason, offset: 0 } };
   }
-  return { kind: 'compiled', holds: (facts) => expression(variablesOf(facts)) === true };
+  return { kind: 'compiled', holds: (variables) => expression(variables) === true };
 }
 
 function parse(

@@ -1,7 +1,7 @@
 /** An issuance policy as compiled from its document, and its verdicts: `deny` before `allow`, with a reason for each. */
 
 import type { Condition } from './compile.ts';
-import type { IssuanceFacts } from './issuance-facts.ts';
+import { type IssuanceFacts, type Variables, variablesOf } from './issuance-facts.ts';
 
 export interface IssuanceRule {
   readonly name: string;
@@ -29,10 +29,11 @@ export interface IssuanceVerdict {
  * issued on the strength of an answer that is not known.
  */
 export function decideIssuance(policy: IssuancePolicy, facts: IssuanceFacts): IssuanceVerdict {
+  const variables = variablesOf(facts);
   for (const effect of ['deny', 'allow'] as const) {
     for (const rule of policy.rules) {
       if (rule.effect !== effect) continue;
-      const verdict = judge(rule, facts);
+      const verdict = judge(rule, variables);
       if (verdict !== undefined) return verdict;
     }
   }
@@ -43,10 +44,10 @@ export function decideIssuance(policy: IssuancePolicy, facts: IssuanceFacts): Is
   return { kind: policy.default, rule: defaultRule, reason };
 }
 
-function judge(rule: IssuanceRule, facts: IssuanceFacts): IssuanceVerdict | undefined {
+function judge(rule: IssuanceRule, variables: Variables): IssuanceVerdict | undefined {
   const { name, effect, reason } = rule;
   try {
-    return rule.holds(facts) ? { kind: effect, rule: name, reason } : undefined;
+    return rule.holds(variables) ? { kind: effect, rule: name, reason } : undefined;
   } catch (error) {
     // Whatever an expression throws, of the language or of JavaScript beneath it, is no answer.
     const cause = error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'no answer';

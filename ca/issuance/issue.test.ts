@@ -93,6 +93,49 @@ function workload(entryId = entry.id): Parameters<typeof issueX509Svid>[1]['subj
   return { kind: 'workload', caller: node, entryId };
 }
 
+describe('the operator’s policy', () => {
+  const policy = (kind: 'allow' | 'deny'): Partial<IssuanceDeps> => ({
+    policy: () => ({ kind, rule: 'a-rule', reason: 'because' }),
+  });
+
+  test('refuses with its reason and rule, before a serial is taken', async () => {
+    const outcome = await issueX509Svid(
+      { ...deps, ...policy('deny') },
+      { subject: workload(), csr },
+    );
+    expect(outcome).toMatchObject({
+      kind: 'refused',
+      reason: 'permission_denied',
+      code: 'policy_denied',
+      detail: 'because',
+      policy: { rule: 'a-rule' },
+    });
+  });
+
+  test('allows, and the rule is on the record', async () => {
+    await issued(policy('allow'));
+    expect(audit.events.at(-1)).toMatchObject({ policy: { rule: 'a-rule' } });
+  });
+
+  test('is asked what is now known', async () => {
+    let asked: unknown;
+    await issued({
+      policy: (question) => {
+        asked = question;
+        return { kind: 'allow', rule: 'default', reason: '' };
+      },
+    });
+    const ttlMs = lifetimes.x509SvidMs;
+    expect(asked).toEqual({ nodeId: node.id, entry, kind: 'x509', ttlMs, keyType: 'ec-p256' });
+  });
+
+  test('is not asked about nodes', async () => {
+    const subject = { kind: 'renewing_node', caller: node } as const;
+    const outcome = await issueX509Svid({ ...deps, ...policy('deny') }, { subject, csr });
+    expect(outcome.kind).toBe('issued');
+  });
+});
+
 async function issued(given: Partial<IssuanceDeps> = {}): Promise<Issued> {
   const outcome = await issueX509Svid({ ...deps, ...given }, { subject: workload(), csr });
   if (outcome.kind === 'issued') return outcome;

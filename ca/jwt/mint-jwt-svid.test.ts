@@ -137,6 +137,11 @@ describe('a token', () => {
     expect((await minted()).expiresAtMs).toBeLessThanOrEqual(startMs + 10_500);
   });
 
+  test('never outlives its entry', async () => {
+    const ending = { ...entry, expiresAtMs: startMs + 20_000 };
+    expect((await minted({ entry: ending })).expiresAtMs).toBeLessThanOrEqual(startMs + 20_000);
+  });
+
   test.for<KeyKind>(['ec-p256', 'ec-p384', 'rsa-2048'])('is signed with %s too', async (kind) => {
     const other = keysOf(kind, startMs + 3_600_000);
     deps = { ...deps, keys: other.keys };

@@ -69,14 +69,15 @@ async function mint(
   if (key.kind === 'refused') return key;
   const { kid, signer, notAfterMs } = key.current;
 
-  // Whole seconds (RFC 7519 §2 allows fractions, some readers do not), and never past the key's own end:
-  // with it the key leaves the bundle.
+  // Whole seconds (RFC 7519 §2 allows fractions, some readers do not). Never past the key's own end, with
+  // which it leaves the bundle, nor past the entry's: a token cannot be called back.
   const { ttlMs: usual, ttlMsMax } = deps.lifetimes;
   const issuedAt = Math.floor(deps.clock.wallMs() / 1000);
   const wanted = issuedAt + Math.max(1, Math.floor(Math.min(asked ?? usual, ttlMsMax) / 1000));
-  const expiresAt = Math.min(wanted, Math.floor(notAfterMs / 1000));
+  const endMs = Math.min(notAfterMs, entry.expiresAtMs ?? Infinity);
+  const expiresAt = Math.min(wanted, Math.floor(endMs / 1000));
   if (expiresAt <= issuedAt) {
-    return refuse('unavailable', 'jwt_key_ended', 'the key that signs JWT-SVIDs is about to end');
+    return refuse('unavailable', 'jwt_key_ended', 'the key, or the entry, is about to end');
   }
 
   // The policy judges what will be in the token, not what was asked for.

@@ -188,11 +188,8 @@ describe('OIDC discovery', () => {
 });
 
 test('an operator mints on the record, and the command verifies', async () => {
-  const socket = ['--socket', mesh.ca.adminSocket];
-  const minted = await runSignet([
-    ...['jwt', 'mint', '--entry', entryId, '--audience', 'orders'],
-    ...socket,
-  ]);
+  const named = ['--entry', entryId, '--audience', 'orders'];
+  const minted = await runSignet(['jwt', 'mint', ...named, '--socket', mesh.ca.adminSocket]);
   expect(minted).toMatchObject({ code: 0, stderr: '' });
   const token = minted.stdout.trim();
   const { records } = await mesh.admin.audit({ from: -2 });
@@ -203,11 +200,9 @@ test('an operator mints on the record, and the command verifies', async () => {
 
   const bundle = join(mesh.directory, 'bundle.json');
   await writeFile(bundle, await mesh.admin.bundle());
+  const by = ['--bundle', bundle, '--trust-domain', 'mesh.test'];
   const verify = (audience: string): ReturnType<typeof runSignet> =>
-    runSignet([
-      ...['jwt', 'verify', '--bundle', bundle, '--trust-domain', 'mesh.test'],
-      ...['--audience', audience, token],
-    ]);
+    runSignet(['jwt', 'verify', ...by, '--audience', audience, token]);
   expect(await verify('orders')).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('spiffe://mesh.test/web'),

@@ -153,17 +153,18 @@ describe('the file', () => {
         { name: `${name}-2`, when: 'true', reason: name },
       );
     const entryId = await under(named('one'));
-    let isExchanging = true;
+    const exchanged = new AbortController();
     const seen: string[] = [];
     const asking = (async () => {
-      while (isExchanging) seen.push(JSON.stringify(await refusalOf(entryId, 'ec-p256')));
+      while (!exchanged.signal.aborted)
+        seen.push(JSON.stringify(await refusalOf(entryId, 'ec-p256')));
     })();
     for (let round = 0; round < 10; round += 1) {
       await writeFile(file, named(round % 2 === 0 ? 'two' : 'one'));
       await mesh.admin.reloadPolicy();
       await refusalOf(entryId, 'ec-p256');
     }
-    isExchanging = false;
+    exchanged.abort();
     await asking;
     const details = new Set(seen.map((text) => /"detail":"(\w*)"/.exec(text)?.[1]));
     expect(details).toEqual(new Set(['one', 'two']));

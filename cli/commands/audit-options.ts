@@ -1,8 +1,9 @@
 /** Options that the audit verbs share, and what several of them do with them. */
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { z } from 'zod';
 import type { AuditRecordView } from '../../api/index.ts';
-import { CodedError } from '../../core/index.ts';
+import { canonicalJson, CodedError, readText } from '../../core/index.ts';
 
 /** A log, or a proof, that is not what was signed: the command ends with 1. */
 export class AuditBroken extends CodedError {
@@ -52,7 +53,6 @@ export async function logPlace(options: LogPlace): Promise<{
 /** The key itself, or the file it is in. */
 export async function keyText(verifier: string): Promise<string> {
   if (!verifier.startsWith('@')) return verifier;
-  const { readText } = await import('../../core/index.ts');
   return (await readText(verifier.slice(1))).trim();
 }
 
@@ -63,6 +63,11 @@ export function lineOf(record: AuditRecordView): string {
     .filter(([name]) => name !== 'previous' && name !== 'version')
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
   return `${String(index).padStart(6)}  ${time}  ${type.padEnd(22)}  ${details.join(' ')}\n`;
+}
+
+/** The line of a record as the log has it, byte for byte: what its leaf hash is over. */
+export function canonicalLine(record: AuditRecordView): string {
+  return canonicalJson(z.json().parse(record));
 }
 
 export function wholeNumber(text: string): number {

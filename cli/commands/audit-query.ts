@@ -6,7 +6,7 @@ import { CodedError, sleep } from '../../core/index.ts';
 import { adminOf, administering, outputOf, withExamples } from '../options.ts';
 import { formatTable } from '../output.ts';
 import type { ProgramContext } from '../program-context.ts';
-import { lineOf, readingArchive, timeOption, wholeNumber } from './audit-options.ts';
+import { canonicalLine, lineOf, readingArchive, timeOption, wholeNumber } from './audit-options.ts';
 
 class AuditUsage extends CodedError<'audit_usage'> {
   override readonly name = 'AuditUsage';
@@ -89,7 +89,7 @@ type Print = (record: AuditRecordView) => void;
 function printer(command: Command, context: ProgramContext): Print {
   const { format } = outputOf(command, context);
   return (record) =>
-    context.write(format === 'json' ? `${JSON.stringify(record)}\n` : lineOf(record));
+    context.write(format === 'json' ? `${canonicalLine(record)}\n` : lineOf(record));
 }
 
 async function tailOver(

@@ -101,6 +101,7 @@ export const packageOwners: ReadonlyMap<string, readonly string[]> = new Map([
   ['level', ['ca']],
   ['fastify', ['ca']],
   ['pino', ['core']],
+  ['@marcbachmann/cel-js', ['policies']],
   ['yaml', ['core', 'cli']],
   ['commander', ['cli']],
 ]);

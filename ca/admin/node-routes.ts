@@ -72,7 +72,7 @@ export function nodeRoutes(deps: AdminDeps): RouteOptions[] {
       return view(node);
     }),
     operationRoute({ ...unbanOperation, scope }, async ({ params, body }, { actor }) => {
-      const node = await registry.updateNode(idOf(params), ({ banned: _, ...old }) => old);
+      const node = await registry.updateNode(idOf(params), ({ banned: _banned, ...old }) => old);
       await audit.append({ actor, type: 'node.unbanned', nodeId: node.id, ...body });
       return view(node);
     }),

@@ -16,22 +16,13 @@ import type { DueContext, DueStep } from './rotation.ts';
 
 export function dueStepOf(due: DueStep, context: DueContext): Step {
   const { propagationOf, policy } = context;
-  switch (due.kind) {
-    case 'begin_root':
-      return beginStep;
-    case 'prepare_root':
-      return prepareAutomaticallyStep;
-    case 'adopt_root':
-      return adoptStep;
-    case 'note_arrivals':
-      return noteArrivalsStep(due.id, propagationOf(due.id));
-    case 'publish_root':
-      return publishStep(due.id);
-    case 'activate_root':
-      return activateStep(systemActor, due.id, propagationOf, false, policy.threshold);
-    case 'renew_issuing':
-      return renewStep(systemActor);
-    case 'retire':
-      return retireStep(systemActor, due.id, false);
-  }
+  if (due.kind === 'begin_root') return beginStep;
+  if (due.kind === 'prepare_root') return prepareAutomaticallyStep;
+  if (due.kind === 'adopt_root') return adoptStep;
+  if (due.kind === 'renew_issuing') return renewStep(systemActor);
+  if (due.kind === 'note_arrivals') return noteArrivalsStep(due.id, propagationOf(due.id));
+  if (due.kind === 'publish_root') return publishStep(due.id);
+  return due.kind === 'activate_root'
+    ? activateStep(systemActor, due.id, propagationOf, false, policy.threshold)
+    : retireStep(systemActor, due.id, false);
 }

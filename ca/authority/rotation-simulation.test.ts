@@ -238,6 +238,8 @@ class Mesh {
         return withRenewedIssuing(set, this.#issuing(activeRoot(set) ?? this.#root()));
       case 'retire':
         return withRetired(set, due.id, nowMs);
+      default:
+        throw new Error(`no such step: ${JSON.stringify(due)}`);
     }
   }
 

@@ -87,11 +87,11 @@ export function authorityCommand(context: ProgramContext): Command {
           const client = adminOf(command);
           const force = options.force ?? false;
           const act = {
-            activate: client.activateAuthority,
-            retire: client.retireAuthority,
-            revoke: client.revokeAuthority,
+            activate: () => client.activateAuthority(id, force),
+            retire: () => client.retireAuthority(id, force),
+            revoke: () => client.revokeAuthority(id, force),
           }[verb];
-          show(command, await act(id, force));
+          show(command, await act());
         }),
       [[`signet authority ${verb} 3f9a…`, example]],
     );
@@ -110,13 +110,15 @@ function rotateCommand(context: ProgramContext): Command {
         const { output } = command.opts<{ output: 'table' | 'json' }>();
         const write = (text: string): void => context.write(`${text}\n`);
         const beginMs = context.clock.wallMs();
+        // Timers of ours do not keep a process alive; this one says that it is meant to live.
+        const alive = setInterval(() => {}, 60_000);
         const outcome = await rotateRoot({
           admin: adminOf(command),
           clock: context.clock,
           stopped: context.stopped,
           force: options.force ?? false,
           onStep: (step) => write(output === 'json' ? JSON.stringify(step) : formatStep(step)),
-        });
+        }).finally(() => clearInterval(alive));
         if (output === 'json') return;
         write(
           outcome.kind === 'rotated'

@@ -82,8 +82,11 @@ interface RevokeOptions {
 }
 
 /** Throws {@link RevokeUsageError}: what the CA would refuse, said before it is asked. */
-function bodyOf({ id, ...rest }: RevokeOptions) {
-  const body = revokeSchema.safeParse({ ...rest, ...(id === undefined ? {} : { spiffeId: id }) });
+function bodyOf({ serial, id, node, issuer, reason, block }: RevokeOptions) {
+  const given = { serial, spiffeId: id, node, issuer, reason, block };
+  const body = revokeSchema.safeParse(
+    Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+  );
   if (body.success) return body.data;
   const [issue] = body.error.issues;
   throw new RevokeUsageError('revoke_usage', issue?.message ?? 'the options are not understood', {

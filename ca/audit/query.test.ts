@@ -27,7 +27,7 @@ function certificate(serial: string, fromHour: number, spiffeId = web): AuditedC
 }
 
 const byNode = (id: string) => ({ kind: 'node', id }) as const;
-const admin = { kind: 'admin', id: 'uid:0' } as const;
+const admin = { kind: 'admin', id: 'uid:0 pid:7' } as const;
 
 /** Each is recorded at the hour of its place. */
 const events: readonly AuditEvent[] = [
@@ -92,6 +92,8 @@ describe('asking an audit log', () => {
     { name: 'a serial, revocation included', filter: { serial: '0b' }, expected: [1, 6] },
     { name: 'a node, by and about it', filter: { node: nodeA }, expected: [0, 3] },
     { name: 'an actor', filter: { actor: 'uid:0' }, expected: [3, 6, 7] },
+    { name: 'an actor, exactly', filter: { actor: 'uid:0 pid:7' }, expected: [3, 6, 7] },
+    { name: 'no half of a word of an actor', filter: { actor: 'uid' }, expected: [] },
     {
       name: 'a span, its end not in it',
       filter: { fromMs: Date.parse(hour(1)), toMs: Date.parse(hour(3)) },

@@ -13,7 +13,7 @@ export interface AuditFilter {
   readonly serial?: string | undefined;
   /** A node's SPIFFE ID: what it did, and what was done to it. */
   readonly node?: string | undefined;
-  /** The id of whoever did it: `uid:<n>`, a SPIFFE ID, `ca`. */
+  /** The id of whoever did it, or its first words: `uid:0` finds `uid:0 pid:4711`. */
   readonly actor?: string | undefined;
   readonly fromMs?: number | undefined;
   /** Not itself in the range. */
@@ -26,7 +26,7 @@ export function matchesFilter(record: AuditRecord, filter: AuditFilter): boolean
   if (fromMs !== undefined && !(timeMs >= fromMs)) return false;
   if (toMs !== undefined && !(timeMs < toMs)) return false;
   if (types !== undefined && !types.some((type) => isOfType(record.type, type))) return false;
-  if (actor !== undefined && record.actor.id !== actor) return false;
+  if (actor !== undefined && !`${record.actor.id} `.startsWith(`${actor} `)) return false;
   if (spiffeId !== undefined && !names(record, identityMembers, spiffeId)) return false;
   if (serial !== undefined && !names(record, serialMembers, serial)) return false;
   if (node === undefined) return true;
@@ -41,10 +41,11 @@ export function matchesFilter(record: AuditRecord, filter: AuditFilter): boolean
 export function lineTest(filter: AuditFilter): (line: Uint8Array) => boolean {
   const [type, ...otherTypes] = filter.types ?? [];
   const onlyType = otherTypes.length > 0 || type?.endsWith('.*') === true ? undefined : type;
-  const values = [filter.spiffeId, filter.serial, filter.node, filter.actor, onlyType];
-  const needles = values
-    .filter((value) => value !== undefined)
-    .map((value) => utf8Bytes(JSON.stringify(value)));
+  const values = [filter.spiffeId, filter.serial, filter.node, onlyType];
+  const whole = values.filter((value) => value !== undefined).map((each) => JSON.stringify(each));
+  // An actor is found by its first words: the value need not end where these do.
+  const begun = filter.actor === undefined ? [] : [JSON.stringify(filter.actor).slice(0, -1)];
+  const needles = [...whole, ...begun].map((text) => utf8Bytes(text));
   return (line) => {
     const bytes = Buffer.from(line.buffer, line.byteOffset, line.byteLength);
     return needles.every((needle) => bytes.includes(needle));

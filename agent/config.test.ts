@@ -29,6 +29,17 @@ test('a config with its defaults', () => {
   });
 });
 
+test('a node may be attested by its certificate instead, and by one thing only', () => {
+  const attest = '{ x509pop: { certificate: /m.pem, key: /m.key } }';
+  const lines = base({ attest }).replace('join: { token: t }\n', '');
+  expect(parseAgentConfig(lines, 'a.yaml')).toMatchObject({
+    attest: { x509pop: { certificate: '/m.pem', key: '/m.key' } },
+  });
+  for (const text of [base({ attest }), base().replace('join: { token: t }\n', '')]) {
+    expect(() => parseAgentConfig(text, 'a.yaml')).toThrow('give either join or attest');
+  }
+});
+
 test('a pin may be written as OpenSSL prints it', () => {
   const printed = (pin.toUpperCase().match(/../g) ?? []).join(':');
   const config = parseAgentConfig(

@@ -247,7 +247,7 @@ export class Revocations implements Closable {
     }
   }
 
-  /** Signs what has to be signed and stores it with `puts`, all or nothing. */
+  /** Stores the records, then the lists that have to be signed for them. */
   async #commit(
     revocations: readonly Revocation[],
     puts: readonly Put[],
@@ -261,8 +261,16 @@ export class Revocations implements Closable {
       nowMs: clock.wallMs(),
       backdateMs,
     });
-    const all = { puts: [...puts, ...lists.puts], deletes: [...deletes, ...lists.deletes] };
-    if (all.puts.length + all.deletes.length > 0) await store.commit(all);
+    // The records first: a start that finds one without its place on a list makes the list anew.
+    for (let at = 0; at < puts.length; at += recordsPerCommit) {
+      await store.commit({ puts: puts.slice(at, at + recordsPerCommit) });
+    }
+    for (let at = 0; at < deletes.length; at += recordsPerCommit) {
+      await store.commit({ deletes: deletes.slice(at, at + recordsPerCommit) });
+    }
+    if (lists.puts.length + lists.deletes.length > 0) {
+      await store.commit({ puts: lists.puts, deletes: lists.deletes });
+    }
     this.#crls = lists.crls;
   }
 
@@ -337,7 +345,10 @@ function sameItems<T>(left: readonly T[], right: readonly T[]): boolean {
 // A verifier whose clock is behind may still believe a certificate that has just ended.
 const keepMs = 300_000;
 const sweepMs = 60_000;
-// A megabyte of lists; every agent and sidecar holds them. More is a compromise of the issuer.
-const revocationsMax = 20_000;
+// Half a megabyte of lists, which every agent and sidecar holds, and which one transaction of the store takes.
+// More is a compromise of the issuer.
+const revocationsMax = 10_000;
+// Half a kilobyte each; a transaction has a bound on its operations and its bytes.
+const recordsPerCommit = 500;
 // A serial takes 37 bytes in a record.
 const serialsPerRecord = 500;

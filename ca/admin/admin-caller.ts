@@ -12,11 +12,13 @@ import { peerChainOf, readPeerCredentials } from '../../rpc/index.ts';
 import { verifyX509Svid } from '../../spiffe/index.ts';
 import type { Actor } from '../audit/event.ts';
 import type { Trust } from '../authority/trust.ts';
-import { type Grant, grantsOf, type RoleRule } from './admin-roles.ts';
+import { type Grant, grantsOf, holdsRole, type RoleRule } from './admin-roles.ts';
 
 export interface AdminCaller {
   readonly actor: Actor;
   readonly grants: readonly Grant[];
+  /** Whether this caller may hand out that identity: one that has a role is an admin's to give. */
+  readonly mayGive: (spiffeId: string) => boolean;
 }
 
 export interface AdminCallersDeps {
@@ -64,9 +66,13 @@ export class AdminCallers {
       );
     }
     const address = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
+    const { roles } = this.#deps;
+    const grants = grantsOf(roles, verdict.id);
+    const isAdmin = grants.some(({ role, paths }) => role === 'admin' && paths === undefined);
     return {
       actor: { kind: 'admin', id: verdict.id, address },
-      grants: grantsOf(this.#deps.roles, verdict.id),
+      grants,
+      mayGive: (spiffeId) => isAdmin || !holdsRole(roles, spiffeId),
     };
   }
 
@@ -79,6 +85,7 @@ export class AdminCallers {
     const caller: AdminCaller = {
       actor: { kind: 'admin', id: `uid:${uid} pid:${pid}`, uid, pid },
       grants: isOwner ? [{ role: 'admin' }] : [],
+      mayGive: () => isOwner,
     };
     this.#local.set(socket, caller);
     return caller;

@@ -57,6 +57,11 @@ export function reachOf(request: FastifyRequest): readonly string[] | undefined 
   return known === undefined ? [] : known.paths;
 }
 
+/** Whether the caller may hand out that identity. */
+export function mayGive(request: FastifyRequest, spiffeId: string): boolean {
+  return admitted.get(request)?.caller.mayGive(spiffeId) ?? false;
+}
+
 /** Once it is decided that the caller may make this call at all. */
 export function admit(
   request: FastifyRequest,

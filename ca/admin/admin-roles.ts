@@ -50,6 +50,14 @@ export function decideRole(
   return { kind: 'allowed', paths: allowing.flatMap(({ paths = [] }) => paths) };
 }
 
+/**
+ * Whether the ID is named by a rule in full. Whoever may hand out such an identity has its role, so only
+ * an admin may.
+ */
+export function holdsRole(rules: readonly RoleRule[], spiffeId: string): boolean {
+  return rules.some(({ policy }) => [...policy.ids].some((id) => id === spiffeId));
+}
+
 /** Whether the SPIFFE ID is within one of the prefixes; text that is no SPIFFE ID is within none. */
 export function isWithin(paths: readonly string[] | undefined, spiffeId: string): boolean {
   if (paths === undefined) return true;
@@ -101,5 +109,6 @@ export const roleRuleField = z
     }
   });
 
-// What is run day by day. Authorities, policy and the audit log's keeping are an admin's.
-const operatorResources: ReadonlySet<string> = new Set(['entries', 'rules', 'tokens', 'nodes']);
+// What is run day by day. Authorities, policy and the audit log's keeping are an admin's; so are rules,
+// which can derive any identity, one with a role included.
+const operatorResources: ReadonlySet<string> = new Set(['entries', 'tokens', 'nodes']);

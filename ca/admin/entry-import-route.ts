@@ -1,6 +1,7 @@
 /** Bulk import of entries: everything is judged and compared before anything is touched. */
 
 import type { RouteOptions } from 'fastify';
+import type { z } from 'zod';
 import {
   importEntriesSchema,
   type ImportResult,
@@ -105,6 +106,11 @@ const importOperation = {
   query: noQuery,
   body: importEntriesSchema,
   answer: importResultSchema,
+  // Pruning is about every entry that the file does not name.
+  scope: ({ body }: { body: z.output<typeof importEntriesSchema> }) => [
+    ...body.entries.map(({ spiffeId }) => spiffeId),
+    ...(body.prune === true ? ['every entry that is not in the file'] : []),
+  ],
 } as const;
 
 // A hundred thousand entries of a few hundred bytes.

@@ -2,9 +2,9 @@
 
 import type { FastifyReply, RouteOptions } from 'fastify';
 import type { z } from 'zod';
-import { AdminError, type Operation } from '../../api/index.ts';
+import { AdminError, type AdminVerb, type Operation } from '../../api/index.ts';
 import type { Actor } from '../audit/event.ts';
-import { actorOf, parseWith, reachOf } from './admin-context.ts';
+import { actorOf, mayGive, parseWith, reachOf } from './admin-context.ts';
 import { isWithin } from './admin-roles.ts';
 
 export interface Input<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> {
@@ -64,6 +64,7 @@ export function operationRoute<
       };
       const paths = reachOf(request);
       if (paths !== undefined) await checkScope(operation, input, paths);
+      await checkGift(operation, input, (spiffeId) => mayGive(request, spiffeId));
       return answer(input, {
         actor: actorOf(request),
         reply,
@@ -83,6 +84,28 @@ async function checkScope<What>(
   if (scope === undefined) throw outside(id, 'it is not bound to any path', paths);
   const stranger = (await scope(input)).find((spiffeId) => !isWithin(paths, spiffeId));
   if (stranger !== undefined) throw outside(id, stranger, paths);
+}
+
+/** An operator who registers an identity that has a role would have that role. */
+async function checkGift<What>(
+  operation: {
+    readonly id: string;
+    readonly resource: string;
+    readonly verb: AdminVerb;
+    readonly scope?: Scope<What>;
+  },
+  input: What,
+  may: (spiffeId: string) => boolean,
+): Promise<void> {
+  const { id, resource, verb, scope } = operation;
+  if (resource !== 'entries' || verb === 'read' || typeof scope !== 'function') return;
+  const given = (await scope(input)).find((spiffeId) => !may(spiffeId));
+  if (given === undefined) return;
+  throw new AdminError(
+    'permission_denied',
+    'admin_escalation',
+    `${id}: ${given} has a role on this API, so only an admin may register it`,
+  );
 }
 
 function outside(operationId: string, what: string, paths: readonly string[]): AdminError {

@@ -1,6 +1,7 @@
 /** Join tokens on the admin API. */
 
 import type { RouteOptions } from 'fastify';
+import type { z } from 'zod';
 import { createTokenSchema, noParams, noQuery, tokenSchema } from '../../api/index.ts';
 import { parseSpiffeId } from '../../spiffe/index.ts';
 import { joinTokenNodeId } from '../attestation/join-token-attestor.ts';
@@ -45,6 +46,8 @@ const createOperation = {
   query: noQuery,
   body: createTokenSchema,
   answer: tokenSchema,
+  // Without an alias the node is of nobody's path, and only a role without paths may make it.
+  scope: ({ body }: { body: z.output<typeof createTokenSchema> }) => [body.alias ?? 'a new node'],
 } as const;
 
 const ttlSecondsDefault = 600;

@@ -36,69 +36,56 @@ export interface Holding {
 export async function heldBy(options: HeldOptions): Promise<readonly Holding[]> {
   const { directory, archive, endIndex, spiffeId, fromMs, toMs } = options;
   const files = { directory, archive, endIndex };
-  const issued: Issuance[] = [];
+  const issued: Issued[] = [];
   for await (const record of queryAudit({ ...files, spiffeId })) {
-    const issuance = issuanceOf(record, spiffeId);
-    if (issuance === undefined) continue;
-    const { notBefore, notAfter } = issuance;
-    if (Date.parse(notBefore) < toMs && Date.parse(notAfter) >= fromMs) issued.push(issuance);
+    const found = issuedBy(record, spiffeId);
+    if (found === undefined) continue;
+    const { notBefore, notAfter } = found.issuance;
+    if (Date.parse(notBefore) < toMs && Date.parse(notAfter) >= fromMs) issued.push(found);
   }
   const revoked = new Map<string, NonNullable<Holding['revoked']>>();
   for (const type of ['svid.revoked', 'authority.revoked']) {
     for await (const record of queryAudit({ ...files, types: [type] })) {
-      for (const { serial } of issued.filter((each) => isRevokedBy(each, record))) {
+      for (const { issuance } of issued.filter((each) => isRevokedBy(each, record))) {
+        const { serial } = issuance;
         if (!revoked.has(serial)) revoked.set(serial, { index: record.index, time: record.time });
       }
     }
   }
-  return issued.map((issuance) => holding(issuance, revoked.get(issuance.serial), options));
+  return issued.map((each) => holding(each, revoked.get(each.issuance.serial), options));
 }
 
-interface Issuance extends Omit<Holding, 'overlap' | 'revoked'> {
+interface Issued {
+  readonly issuance: Omit<Holding, 'overlap' | 'revoked'>;
   readonly issuerKeyId: string;
 }
 
 /** By its serial, or with the authority that signed it. */
-function isRevokedBy(issuance: Issuance, record: AuditRecord): boolean {
+function isRevokedBy({ issuance, issuerKeyId }: Issued, record: AuditRecord): boolean {
   if (record.type === 'svid.revoked') return record.serials.includes(issuance.serial);
-  return record.type === 'authority.revoked' && record.authority.keyId === issuance.issuerKeyId;
+  return record.type === 'authority.revoked' && record.authority.keyId === issuerKeyId;
 }
 
-function issuanceOf(record: AuditRecord, spiffeId: string): Issuance | undefined {
+function issuedBy(record: AuditRecord, spiffeId: string): Issued | undefined {
   const { index, actor } = record;
   if ('certificate' in record && record.certificate.spiffeId === spiffeId) {
     const { serial, spkiSha256, notBefore, notAfter, entryId, issuerKeyId } = record.certificate;
     // A node's first SVID is asked for by somebody who is nobody yet.
     const node = 'nodeId' in record ? record.nodeId : actor.id;
-    return {
-      index,
-      kind: 'x509',
-      serial,
-      node,
-      spkiSha256,
-      entryId,
-      notBefore,
-      notAfter,
-      issuerKeyId,
-    };
+    const names = { index, kind: 'x509', serial, node } as const;
+    return { issuance: { ...names, spkiSha256, entryId, notBefore, notAfter }, issuerKeyId };
   }
   if (!('token' in record) || record.token.spiffeId !== spiffeId) return undefined;
   const { jti, issuedAt, expiresAt, entryId, keyId } = record.token;
+  const names = { index, kind: 'jwt', serial: jti, node: actor.id, spkiSha256: undefined } as const;
   return {
-    index,
-    kind: 'jwt',
-    serial: jti,
-    node: actor.id,
-    spkiSha256: undefined,
-    entryId,
-    notBefore: issuedAt,
-    notAfter: expiresAt,
+    issuance: { ...names, entryId, notBefore: issuedAt, notAfter: expiresAt },
     issuerKeyId: keyId,
   };
 }
 
 function holding(
-  { issuerKeyId: _, ...issuance }: Issuance,
+  { issuance }: Issued,
   revoked: Holding['revoked'],
   { fromMs, toMs }: HeldOptions,
 ): Holding {

@@ -100,6 +100,21 @@ describe('audit log', () => {
       expect(log.size()).toBe(4);
     });
 
+    test('what arrives during a sync shares the next one, and the bound holds meanwhile', async () => {
+      const disk = new FaultyDisk();
+      const log = await openLog({ openFile: disk.open, queueMax: 100 });
+      const gate = Promise.withResolvers<void>();
+      disk.gate = gate.promise;
+      const first = log.append(removed(0));
+      while (disk.syncs === 0) await new Promise((resolve) => setImmediate(resolve));
+      const gathered = Array.from({ length: 100 }, (_, count) => log.append(removed(count)));
+      await expect(log.append(removed(0))).rejects.toMatchObject({ kind: 'resource_exhausted' });
+      expect(disk.syncs).toBe(1);
+      gate.resolve();
+      await Promise.all([first, ...gathered]);
+      expect([disk.syncs, log.size()]).toEqual([2, 101]);
+    });
+
     test('a record that is too large is refused alone', async () => {
       const log = await openLog();
       const big: AuditEvent = { ...removed(0), nodeId: 'x'.repeat(70_000) };

@@ -10,7 +10,7 @@ import { AuditError } from './audit-error.ts';
 import { leafHashes } from './leaf-hashes.ts';
 import { type MerkleTree, rootHashOf } from './merkle.ts';
 import { partialTiles, type Tile, TileEdge, tileWidth, wholeTileCounts } from './tile.ts';
-import { countWholeTiles, readTile, widestTile } from './tile-files.ts';
+import { countWholeTiles, dropTilesBeyond, readTile, widestTile } from './tile-files.ts';
 import { TileWriter } from './tile-writer.ts';
 
 /** A writer that stands at `tree`, with every tile of it on the disk. Throws {@link AuditError}. */
@@ -38,6 +38,13 @@ async function catchUp(directory: string, writer: TileWriter, tree: MerkleTree):
   const root = rootHashOf(writer.edge().tree());
   if (!equalBytes(root, rootHashOf(tree))) return false;
   await writer.flush();
+  const partials = writer.edge().partials();
+  for (let level = 0; level < levelMax; level += 1) {
+    const hashes = Math.floor(tree.size / tileWidth ** level);
+    const place = { level, number: Math.floor(hashes / tileWidth), width: hashes % tileWidth };
+    const tile = partials.find((each) => each.level === level);
+    await dropTilesBeyond(directory, place, tile);
+  }
   return true;
 }
 
@@ -65,5 +72,7 @@ async function sizeOnDisk(directory: string, size: number): Promise<number> {
   return 0;
 }
 
+// 256^6 records are more than an index can count.
+const levelMax = 6;
 // Four megabytes of hashes: a log of any size is caught up with in a fixed memory.
 const pendingMax = 512;

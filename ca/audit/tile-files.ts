@@ -68,6 +68,28 @@ export async function writePartialTile(
   await rm(join(directory, tilePath({ ...tile, width: widthBefore })), { force: true });
 }
 
+/**
+ * Drops what speaks of more hashes of `level` than there are: `width` of tile `number`, which is given if
+ * it is not empty. A disk that lost records it had promised may have kept their tiles.
+ */
+export async function dropTilesBeyond(
+  directory: string,
+  place: TilePlace,
+  tile: Tile | undefined,
+): Promise<void> {
+  const { level } = place;
+  for (let number = place.number; ; number += 1) {
+    const kept = number === place.number ? place.width : 0;
+    if ((await widestTile(directory, level, number)) <= kept) return;
+    if (tile !== undefined && kept > 0) await writePartialTile(directory, tile, undefined);
+    const whole = { level, number, width: tileWidth };
+    await rm(join(directory, tilePath(whole)), { force: true });
+    for (const width of await partialWidths(directory, whole)) {
+      if (width > kept) await rm(join(directory, tilePath({ ...whole, width })));
+    }
+  }
+}
+
 /** How many whole tiles of a level are on the disk. */
 export async function countWholeTiles(directory: string, level: number): Promise<number> {
   return countBelow(join(directory, 'tile', String(level)));

@@ -14,6 +14,7 @@ import { parseVerifierKey } from './signed-note.ts';
 import { partialTiles, TileEdge, tileHolding, tilePath, wholeTileCounts } from './tile.ts';
 import { TileReader } from './tile-reader.ts';
 import { TileWriter } from './tile-writer.ts';
+import { verifyAuditLog } from './verify.ts';
 
 describe('the places of tiles', () => {
   test.for([
@@ -145,6 +146,14 @@ describe('tiles on a disk', () => {
       },
     },
     {
+      name: 'ahead of the records, as a disk leaves it that lost some',
+      damage: async () => {
+        const bytes = await readFile(join(directory, 'tile/0/001'));
+        await writeFile(join(directory, 'tile/0/002'), bytes);
+        await writeFile(join(directory, 'tile/0/003'), bytes);
+      },
+    },
+    {
       name: 'the newest of others',
       damage: () => writeFile(join(directory, 'tile/0/002.p/88'), Buffer.alloc(88 * 32)),
     },
@@ -154,6 +163,8 @@ describe('tiles on a disk', () => {
     await write(3, { segmentBytesMax: 40_000 });
     expect((await checkpoint()).size).toBe(603);
     await expectProvable();
+    expect(await verifyAuditLog({ directory })).toMatchObject({ kind: 'ok', tilesMissing: 0 });
+    expect(await readdir(join(directory, 'tile/0'))).toEqual(['000', '001', '002.p']);
   });
 });
 

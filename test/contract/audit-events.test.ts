@@ -17,7 +17,8 @@ const examples = [...manual.matchAll(/^`([a-z_.]+)`: [^\n]+\n\n```json\n(.+)\n``
 describe('the manual of the audit log', () => {
   test('has an example of each type of record, once', () => {
     expect(types.length).toBeGreaterThan(30);
-    expect(examples.map(({ type }) => type).toSorted()).toEqual(types.toSorted());
+    expect(examples.map(({ type }) => type)).toEqual(expect.arrayContaining(types));
+    expect(examples.length).toBe(types.length);
   });
 
   test.for(examples)('$type is shown as the log would have it', ({ type, line }) => {

@@ -85,12 +85,12 @@ function walk(key: string, value: Json, reseal: Reseal, state: { changed: boolea
       const isCheck = key === identityKey && name === 'checkValue';
       if (!isCheck && !name.startsWith('sealed')) return [name, walk(key, part, reseal, state)];
       const sealed = typeof part === 'string' ? fromBase64(part) : undefined;
-      const isKnown = isCheck || (name === 'sealedKey' && typeof id === 'string');
-      if (sealed === undefined || !isKnown) throw damaged(key);
+      const owner = name === 'sealedKey' && typeof id === 'string' ? id : undefined;
+      if (sealed === undefined || (!isCheck && owner === undefined)) throw damaged(key);
       state.changed = true;
       const purposes = isCheck
         ? [checkPurpose]
-        : [keyPurpose(String(id)), keyPurpose(`jwt ${String(id)}`)];
+        : [keyPurpose(owner ?? ''), keyPurpose(`jwt ${owner ?? ''}`)];
       return [name, toBase64(reseal(purposes, sealed))];
     }),
   );

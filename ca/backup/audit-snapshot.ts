@@ -1,8 +1,8 @@
 /** The files of an audit log as of one checkpoint, while the log goes on being written. */
 
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
-import { concatBytes, utf8Bytes } from '../../core/index.ts';
+import { concatBytes, systemErrorCode, utf8Bytes } from '../../core/index.ts';
 import { checkpointPath, readIfPresent } from '../audit/log-files.ts';
 import { readLines } from '../audit/segment.ts';
 import { tileWidth } from '../audit/tile.ts';
@@ -48,25 +48,39 @@ export async function snapshotAuditLog(
     if (suffix === 'seal') return begins.some((next) => next > firstIndex && next <= size);
     return firstIndex === 0 || firstIndex < size;
   };
-  const files = paths
-    .filter((path) => path !== 'checkpoint' && !path.endsWith('.new') && isCovered(path))
-    .toSorted()
-    .map((path): SnapshotFile => {
-      const segment = segmentOf(path);
-      const whole = join(directory, path);
-      const parts = (): AsyncIterable<Uint8Array> =>
-        segment?.suffix === 'jsonl' ? recordsOf(whole, size - segment.firstIndex) : partsOf(whole);
-      return { path, parts };
-    });
-  return [
-    ...files,
-    {
-      path: 'checkpoint',
-      async *parts() {
-        yield utf8Bytes(note);
-      },
-    },
-  ];
+  const files: SnapshotFile[] = [];
+  for (const path of paths.toSorted()) {
+    if (path === 'checkpoint' || path.endsWith('.new') || !isCovered(path)) continue;
+    const file = await snapshotFile(directory, path, size);
+    if (file !== undefined) files.push(file);
+  }
+  return [...files, { path: 'checkpoint', parts: () => once(utf8Bytes(note)) }];
+}
+
+async function snapshotFile(
+  directory: string,
+  path: string,
+  size: number,
+): Promise<SnapshotFile | undefined> {
+  const whole = join(directory, path);
+  const segment = segmentOf(path);
+  if (segment?.suffix === 'jsonl') {
+    return { path, parts: () => recordsOf(whole, size - segment.firstIndex) };
+  }
+  if (!path.includes('.p/')) return { path, parts: () => partsOf(whole) };
+  // A partial tile is replaced by a wider one as the log grows, so it is read now. One that has gone by
+  // then is made again from the records when the restored CA starts.
+  try {
+    const content = await readFile(whole);
+    return { path, parts: () => once(new Uint8Array(content)) };
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 /** The number of records a checkpoint speaks of (C2SP tlog-checkpoint, line 2); its signature is not checked. */

@@ -7,7 +7,7 @@
  */
 
 import { z } from 'zod';
-import { fromBase64, utf8Bytes, utf8Text } from '../../core/index.ts';
+import { fromBase64, toBase64, utf8Bytes, utf8Text } from '../../core/index.ts';
 import { BackupError } from './backup-error.ts';
 
 export type BackupLine =
@@ -38,10 +38,12 @@ export type BackupLine =
     };
 
 export function encodeLine(line: BackupLine): Uint8Array {
-  const text = JSON.stringify(line, (_key, value: unknown) =>
-    value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value,
-  );
-  return utf8Bytes(`${text}\n`);
+  return utf8Bytes(`${JSON.stringify(withText(line))}\n`);
+}
+
+function withText(line: BackupLine): object {
+  if (line.kind === 'item') return { ...line, value: toBase64(line.value) };
+  return line.kind === 'part' ? { ...line, data: toBase64(line.data) } : line;
 }
 
 /** One line without its newline. Throws {@link BackupError}. */

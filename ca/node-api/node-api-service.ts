@@ -35,8 +35,9 @@ export function nodeApiService(lookup: CallerLookup, deps: NodeApiDeps): NodeApi
     signX509Svids: unary(lookup, async (request, { caller }) =>
       signX509Svids(deps, request, await deps.peers.nodeOf(caller)),
     ),
-    mintJwtSvids: unary(lookup, async (request, { caller }) =>
-      mintJwtSvids(deps, request, await deps.peers.nodeOf(caller)),
-    ),
+    mintJwtSvids: unary(lookup, async (request, { caller }) => {
+      const node = await deps.peers.nodeOf(caller);
+      return deps.gate.sign(node.id, () => mintJwtSvids(deps, request, node));
+    }),
   };
 }

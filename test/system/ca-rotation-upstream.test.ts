@@ -22,8 +22,10 @@ afterEach(async () => {
   await mesh.end();
 });
 
+const program = 'openssl';
+
 function openssl(...args: string[]): string {
-  return execFileSync('openssl', args, { cwd: mesh.directory, stdio: 'pipe' }).toString();
+  return execFileSync(program, args, { cwd: mesh.directory, stdio: 'pipe' }).toString();
 }
 
 const ec = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-noenc'];

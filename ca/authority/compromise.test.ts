@@ -34,7 +34,10 @@ class World {
   async open(automatic = false): Promise<Authorities> {
     const serials = await openSerials(this.store, systemRandom);
     return openAuthorities({
-      ...this,
+      store: this.store,
+      keyStore: this.keyStore,
+      audit: this.audit,
+      clock: this.clock,
       log: silentLogger,
       trustDomain: parseTrustDomain('mesh.test'),
       lifetimes,

@@ -18,7 +18,8 @@ import { parseBundle, parseTrustDomain } from '../../spiffe/index.ts';
 import { CaFixture, signed } from './ca-fixture.ts';
 import { runSignet } from './signet-command.ts';
 
-const opensslAvailable = spawnSync('openssl', ['version']).status === 0;
+const program = 'openssl';
+const opensslAvailable = spawnSync(program, ['version']).status === 0;
 if (!opensslAvailable && process.env['CI'] === 'true')
   throw new Error('openssl is not on the PATH');
 
@@ -122,7 +123,7 @@ describe('two sidecars with traffic', () => {
     const leaf = write('leaf.pem', chain.slice(0, 1).map(pem).join(''));
     const lists = write('lists.pem', crls.join(''));
     const verify = (args: readonly string[]): string => {
-      const { stdout, stderr } = spawnSync('openssl', args, { encoding: 'utf8' });
+      const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
       return stdout + stderr;
     };
     const list = crls.find((text) => verifyAnswer(text, issuing).includes('verify OK'));
@@ -133,7 +134,7 @@ describe('two sidecars with traffic', () => {
 
   function verifyAnswer(list: string, issuing: string): string {
     const { stdout, stderr } = spawnSync(
-      'openssl',
+      program,
       ['crl', '-noout', '-verify', '-CAfile', issuing],
       { encoding: 'utf8', input: list },
     );

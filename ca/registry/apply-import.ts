@@ -25,11 +25,24 @@ export async function applyImport(
   changes: readonly EntryChange[],
   onBatch: (applied: readonly AppliedChange[]) => Promise<void>,
 ): Promise<void> {
-  for (let start = 0; start < changes.length; start += batchMax) {
-    const batch = changes.slice(start, start + batchMax);
+  for (const batch of batchesOf(changes)) {
     // One after the other, so that what was recorded is always what stands.
     await onBatch(await applyBatch(deps, batch));
   }
+}
+
+function* batchesOf(changes: readonly EntryChange[]): Generator<readonly EntryChange[]> {
+  let batch: EntryChange[] = [];
+  let bytes = 0;
+  for (const change of changes) {
+    batch.push(change);
+    bytes += change.kind === 'remove' ? 0 : Buffer.byteLength(JSON.stringify(change.spec));
+    if (batch.length < batchMax && bytes < batchBytesMax) continue;
+    yield batch;
+    batch = [];
+    bytes = 0;
+  }
+  if (batch.length > 0) yield batch;
 }
 
 async function applyBatch(
@@ -97,5 +110,7 @@ function changedMeanwhile(key: string): RegistryError {
   });
 }
 
-// A store's transaction has at most 1,024 operations, of which one entry takes up to four, and 1 MiB.
-const batchMax = 64;
+// A store's transaction has at most 1,024 operations, of which one entry takes up to four, and 1 MiB, of
+// which the largest entry that the registry takes fills less than half.
+const batchMax = 200;
+const batchBytesMax = 512 * 1024;

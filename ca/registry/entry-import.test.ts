@@ -93,6 +93,12 @@ describe('an import', () => {
     expect(await registry.getEntry(entry.id)).toMatchObject({ hint: 'theirs' });
   });
 
+  test('of the largest entries there can be fits the store', async () => {
+    const selectors = Array.from({ length: 64 }, (_, count) => `x:${count}${'é'.repeat(2000)}`);
+    const file = Array.from({ length: 12 }, (_, count) => draft(`n${count}`, { selectors }));
+    expect(await apply(file)).toHaveLength(12);
+  });
+
   test('of more than one transaction is whole in the end', async () => {
     const file = Array.from({ length: 300 }, (_, count) => draft(`n${count}`));
     expect(await apply(file)).toHaveLength(300);

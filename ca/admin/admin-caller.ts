@@ -9,7 +9,7 @@ import { AdminError } from '../../api/index.ts';
 import type { Clock, Watch } from '../../core/index.ts';
 import { type Certificate, CertificateError, parseCertificate } from '../../pki/index.ts';
 import { peerChainOf, readPeerCredentials } from '../../rpc/index.ts';
-import { verifyX509Svid } from '../../spiffe/index.ts';
+import { type SvidVerdict, verifyX509Svid } from '../../spiffe/index.ts';
 import type { Actor } from '../audit/event.ts';
 import type { Trust } from '../authority/trust.ts';
 import { type Grant, grantsOf, holdsRole, type RoleRule } from './admin-roles.ts';
@@ -25,6 +25,7 @@ export interface AdminCallersDeps {
   readonly clock: Clock;
   readonly trust: Watch<Trust>;
   readonly roles: readonly RoleRule[];
+  readonly isRevoked: (serial: string) => boolean;
   /** The user that the CA runs as: it and root are administrators on the Unix socket. */
   readonly uid: number | undefined;
 }
@@ -91,10 +92,13 @@ export class AdminCallers {
     return caller;
   }
 
-  #judge(socket: Socket): ReturnType<typeof verifyX509Svid> {
+  #judge(socket: Socket): SvidVerdict | { readonly kind: 'refused'; readonly detail: string } {
     const { bundle } = this.#deps.trust.current();
+    const chain = this.#chains.get(socket) ?? [];
+    const revoked = chain.find(({ serial }) => this.#deps.isRevoked(serial));
+    if (revoked !== undefined) return { kind: 'refused', detail: `${revoked.serial} is revoked` };
     return verifyX509Svid({
-      chain: this.#chains.get(socket) ?? [],
+      chain,
       bundles: new Map([[bundle.trustDomain, bundle]]),
       atMs: this.#deps.clock.wallMs(),
       purpose: 'clientAuth',

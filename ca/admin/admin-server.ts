@@ -60,6 +60,7 @@ export async function startAdminServer(
     clock,
     trust: authorities.trust,
     roles: tls?.roles ?? [],
+    isRevoked: (serial) => deps.revocations.isRevoked(serial),
     uid: process.getuid?.(),
   });
   const app = createAdminApp(deps, callers, log);

@@ -150,6 +150,13 @@ describe('over mutual TLS', () => {
     expect((await mesh.admin.audit({ from: 0, limit: 1 })).size).toBe(size);
   });
 
+  test('an identity that is revoked is an administrator no more', async () => {
+    const admin = await clientOf('/ops');
+    await admin.status();
+    await mesh.admin.revoke({ spiffeId: 'spiffe://mesh.test/ops' });
+    await expect(admin.status()).rejects.toMatchObject({ code: 'admin_unreachable' });
+  });
+
   test('nobody connects without a certificate of this trust domain', async () => {
     const nobody = await clientWith({});
     await expect(nobody.status()).rejects.toMatchObject({ code: 'admin_unreachable' });

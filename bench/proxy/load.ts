@@ -42,6 +42,8 @@ export async function driveWrk(
     `--connections=${connections}`,
     `--duration=${seconds}`,
     '--latency',
+    // A slow answer is a latency; only a connection that fails is a fault.
+    '--timeout=30s',
     `http://127.0.0.1:${port}/bench`,
   ]);
   const cpuMicros = processCpuMicros(watchedPid) - before;

@@ -315,7 +315,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
         counts: () => entries.counts(),
         connected,
         revocations,
-        authorizedEntry: issuance.authorizedEntry,
+        authorizedEntry: (nodeId, entryId) => issuance.authorizedEntry(nodeId, entryId),
         policies: policyFile,
         jwt,
         audit,

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Scope } from '../../core/index.ts';
+import { closeOnSignal } from '../close-on-signal.ts';
 import { describeMachine, loadAverage } from '../machine.ts';
 import { type Candidate, measureInRounds } from '../measurement.ts';
 import { choosePlacement, placeSelf } from '../placement.ts';
@@ -27,6 +28,7 @@ export async function benchIssuance(options: BenchOptions, print: Print): Promis
     'in-process rows count this process, the CA rows only the CA process; disk waits cost no CPU time',
   ];
   const scope = new Scope();
+  const release = closeOnSignal(scope);
   try {
     placeSelf(placement);
     const directory = mkdtempSync(join(tmpdir(), 'signet-bench-'));
@@ -62,6 +64,7 @@ export async function benchIssuance(options: BenchOptions, print: Print): Promis
     printResult(print, result, columns, options.json);
   } finally {
     await scope.close();
+    release();
   }
 }
 

@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Scope } from '../../core/index.ts';
+import { closeOnSignal } from '../close-on-signal.ts';
 import { describeMachine, loadAverage } from '../machine.ts';
 import { type Candidate, measureInRounds } from '../measurement.ts';
 import { choosePlacement, placeSelf, type Placement } from '../placement.ts';
@@ -39,6 +40,7 @@ export async function benchProxy(options: ProxyBenchOptions, print: Print): Prom
     'CPU time is that of all threads of the proxy process alone; rates and latencies depend on what drives it',
   ];
   const scope = new Scope();
+  const release = closeOnSignal(scope);
   try {
     const { seconds, rounds } = options;
     placeSelf(placement);
@@ -63,6 +65,7 @@ export async function benchProxy(options: ProxyBenchOptions, print: Print): Prom
     printResult(print, result, columns, options.json);
   } finally {
     await scope.close();
+    release();
   }
 }
 

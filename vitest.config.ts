@@ -5,6 +5,17 @@ import { defineConfig } from 'vitest/config';
 
 const rooms = '{core,pki,spiffe,rpc,api,policies,ca,sds-server,agent,proxy,cli,bench}';
 
+// Contracts that start programs, or drive a whole API: they wait for the full run, so that `npm run check`
+// stays something one does all day.
+const slowContracts = [
+  'pki-openssl',
+  'crl-openssl',
+  'store-level',
+  'admin-api',
+  'audit',
+  'generated-messages',
+].map((name) => `test/contract/${name}.test.ts`);
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/reporters/closing-line.ts'],
@@ -25,6 +36,7 @@ export default defineConfig({
         test: {
           name: 'contract',
           include: ['test/contract/**/*.test.ts'],
+          exclude: slowContracts,
           testTimeout: 20_000,
           isolate: false,
         },
@@ -32,7 +44,7 @@ export default defineConfig({
       {
         test: {
           name: 'system',
-          include: ['test/system/**/*.test.ts'],
+          include: ['test/system/**/*.test.ts', ...slowContracts],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 60_000,

@@ -5,16 +5,25 @@ import { defineConfig } from 'vitest/config';
 
 const rooms = '{core,pki,spiffe,rpc,api,policies,ca,sds-server,agent,proxy,cli,bench}';
 
-// Contracts that start programs, or drive a whole API: they wait for the full run, so that `npm run check`
-// stays something one does all day.
-const slowContracts = [
-  'pki-openssl',
-  'crl-openssl',
-  'store-level',
-  'admin-api',
-  'audit',
-  'generated-messages',
-].map((name) => `test/contract/${name}.test.ts`);
+// Tests that start programs, wait for the clock on real sockets, or write whole logs: they stand beside what
+// they test, but wait for the full run, so that `npm run check` stays something one does all day.
+const slow = [
+  ...[
+    'pki-openssl',
+    'crl-openssl',
+    'store-level',
+    'admin-api',
+    'audit',
+    'generated-messages',
+    'node-attestor',
+  ].map((name) => `test/contract/${name}.test.ts`),
+  'agent/agent.test.ts',
+  'ca/audit/{archive,tile,verify}.test.ts',
+  'ca/authority/upstream.test.ts',
+  'proxy/{mutual-tls,proxy,rotation}.test.ts',
+  'proxy/proxy/http1.test.ts',
+  'proxy/sds/sds-client.test.ts',
+];
 
 export default defineConfig({
   test: {
@@ -26,6 +35,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: [`${rooms}/**/*.test.ts`, 'test/architecture/**/*.test.ts'],
+          exclude: slow,
           testTimeout: 10_000,
           // No room keeps state at import, so files may share one: loading it a hundred times costs more
           // than all tests together.
@@ -36,7 +46,7 @@ export default defineConfig({
         test: {
           name: 'contract',
           include: ['test/contract/**/*.test.ts'],
-          exclude: slowContracts,
+          exclude: slow,
           testTimeout: 20_000,
           isolate: false,
         },
@@ -44,7 +54,7 @@ export default defineConfig({
       {
         test: {
           name: 'system',
-          include: ['test/system/**/*.test.ts', ...slowContracts],
+          include: ['test/system/**/*.test.ts', ...slow],
           fileParallelism: false,
           testTimeout: 120_000,
           hookTimeout: 60_000,

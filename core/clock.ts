@@ -38,4 +38,9 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
   });
 }
 
+/** Calls `action` once whatever else is ready now, sockets above all, has had its turn. */
+export function afterTurn(action: () => void): void {
+  setImmediate(action);
+}
+
 const timerMsMax = 2 ** 31 - 1;

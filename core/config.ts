@@ -4,6 +4,7 @@ import { isMap, isNode, isScalar, LineCounter, parseDocument, visit } from 'yaml
 import { z } from 'zod';
 import { parseDurationMs } from './duration.ts';
 import { CodedError } from './errors.ts';
+import { knownKeys, nearestKey } from './known-keys.ts';
 import { checkSocketPath, SocketPathError } from './socket-path.ts';
 import { writtenOffset } from './written-offset.ts';
 
@@ -61,7 +62,9 @@ export function parseConfig<Schema extends z.ZodType>(
   // maxAliasCount bounds "billion laughs" expansion of anchors.
   const result = schema.safeParse(document.toJS({ maxAliasCount: 100 }) ?? {});
   if (result.success) return deepFreeze(result.data);
-  const faults = result.error.issues.flatMap((issue) => faultsOf(issue, text, document, at));
+  const faults = result.error.issues.flatMap((issue) =>
+    faultsOf(issue, { text, document, at, schema }),
+  );
   throw new ConfigError(
     fileName,
     faults.toSorted((left, right) => left.line - right.line || left.column - right.column),
@@ -85,22 +88,40 @@ function keepOddNumbersAsText(document: YamlDocument): void {
 type Position = (offset: number) => { line: number; column: number };
 type YamlDocument = ReturnType<typeof parseDocument>;
 
-function faultsOf(
-  issue: z.core.$ZodIssue,
-  text: string,
-  document: YamlDocument,
-  at: Position,
-): ConfigFault[] {
+interface Parsed {
+  readonly text: string;
+  readonly document: YamlDocument;
+  readonly at: Position;
+  readonly schema: z.ZodType;
+}
+
+function faultsOf(issue: z.core.$ZodIssue, { text, document, at, schema }: Parsed): ConfigFault[] {
   const path = issue.path.map((part) => (typeof part === 'symbol' ? String(part) : part));
   if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(schema, path);
     return issue.keys.map((key) => ({
       path: formatPath([...path, key]),
       ...at(keyOffset(document, path, key)),
-      reason: 'unknown key',
+      reason: unknownKey(key, known),
     }));
   }
   const offset = offsetInside(text, document, path, issue) ?? nodeOffset(document, path);
-  return [{ path: formatPath(path), ...at(offset), reason: issue.message }];
+  return [{ path: formatPath(path), ...at(offset), reason: reasonOf(issue, document, path) }];
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const meant = nearestKey(key, known);
+  if (meant !== undefined) return `unknown key; did you mean ${meant}?`;
+  return known.length === 0 ? 'unknown key' : `unknown key; known here: ${known.join(', ')}`;
+}
+
+function reasonOf(
+  issue: z.core.$ZodIssue,
+  document: YamlDocument,
+  path: readonly (string | number)[],
+): string {
+  if (issue.code !== 'invalid_type' || document.hasIn(path)) return issue.message;
+  return `is required (${issue.expected === 'object' ? 'a mapping' : `of type ${issue.expected}`})`;
 }
 
 /** An issue with `params: { offset }` means a place inside a text value, such as one word of an expression. */

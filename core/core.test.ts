@@ -67,8 +67,26 @@ test('every fault of a config is told at once, with line and column', () => {
     ['listen_adress', 4, 1],
     ['peers[0]', 6, 5],
   ]);
-  expect(error.message).toContain('f.yaml:4:1: listen_adress: unknown key');
+  expect(error.message).toContain(
+    'f.yaml:4:1: listen_adress: unknown key; known here: ttl, listen, socket, peers',
+  );
   expect(exitCodeOf(error)).toBe(2);
+});
+
+test('a key that is near a known one, and one that is missing, are told as what they are', () => {
+  const nested = z.strictObject({
+    lifetimes: z.strictObject({ root: z.string(), leaf: z.string().optional() }).optional(),
+    listeners: z.array(z.union([z.strictObject({ port: z.number() }), z.string()])),
+    peers: z.record(z.string(), z.strictObject({ address: z.string() }).default({ address: '' })),
+  });
+  const text = 'lifetimes: { rot: x }\nlisteners: []\npeers: { a: { adress: b } }\nlisten: []\n';
+  expect(faultsOf(text, nested).faults.map(({ path, reason }) => [path, reason])).toEqual([
+    ['lifetimes.root', 'is required (of type string)'],
+    ['lifetimes.rot', 'unknown key; did you mean root?'],
+    ['peers.a.address', 'is required (of type string)'],
+    ['peers.a.adress', 'unknown key; did you mean address?'],
+    ['listen', 'unknown key; known here: lifetimes, listeners, peers'],
+  ]);
 });
 
 test.for(['0012', '12e34', '1'.repeat(64), '0'.repeat(64)])('the hash %s stays text', (hash) => {
@@ -82,9 +100,9 @@ test('text that is no YAML is refused with its place', () => {
   expect(faultsOf('ttl: 1s\nttl: 2s').message).toContain('f.yaml:2:1');
 });
 
-function faultsOf(text: string): ConfigError {
+function faultsOf(text: string, of: z.ZodType = schema): ConfigError {
   try {
-    parseConfig(text, 'f.yaml', schema);
+    parseConfig(text, 'f.yaml', of);
   } catch (error) {
     if (error instanceof ConfigError) return error;
     throw error;

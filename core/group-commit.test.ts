@@ -19,6 +19,41 @@ describe('group commit', () => {
     expect(groups).toEqual([[1, 2, 3]]);
   });
 
+  test('while items come together a group waits for more; one by one nobody waits', async () => {
+    const groups: number[][] = [];
+    const commit = new GroupCommit<number, number>({
+      groupMax: 10,
+      queueMax: 10,
+      // Longer than the test may take: whoever waited for it would be seen.
+      gatherMs: 60_000,
+      write: async (items) => {
+        groups.push([...items]);
+        return items;
+      },
+      fullError: () => new Error('full'),
+    });
+    for (const item of [1, 2, 3]) await commit.add(item);
+    expect(groups).toEqual([[1], [2], [3]]);
+    const more = new GroupCommit<number, number>({
+      groupMax: 10,
+      queueMax: 10,
+      gatherMs: 20,
+      write: async (items) => {
+        groups.push([...items]);
+        return items;
+      },
+      fullError: () => new Error('full'),
+    });
+    await Promise.all([4, 5].map((item) => more.add(item)));
+    const sixth = more.add(6);
+    await turn();
+    await Promise.all([sixth, more.add(7)]);
+    expect(groups.slice(3)).toEqual([
+      [4, 5],
+      [6, 7],
+    ]);
+  });
+
   test('one over the bound is refused, and the others are not harmed', async () => {
     const { gate, commit } = slowWriter({ groupMax: 1, queueMax: 2 });
     const taken = [1, 2].map((item) => commit.add(item));

@@ -11,7 +11,7 @@ export {
   utf8Bytes,
   utf8Text,
 } from './bytes.ts';
-export { type Clock, sleep, systemClock, type Timer } from './clock.ts';
+export { afterTurn, type Clock, sleep, systemClock, type Timer } from './clock.ts';
 export {
   addressField,
   ConfigError,
@@ -20,6 +20,7 @@ export {
   parseConfig,
   socketPathField,
 } from './config.ts';
+export { cutText } from './cut-text.ts';
 export { formatDurationMs, parseDurationMs } from './duration.ts';
 export {
   CodedError,
@@ -29,6 +30,7 @@ export {
   exitCodeOf,
   systemErrorCode,
 } from './errors.ts';
+export { freePorts } from './free-ports.ts';
 export {
   FileError,
   type FileErrorCode,
@@ -43,6 +45,7 @@ export { type Closable, Scope } from './lifecycle.ts';
 export { jsonLogger, type LogFields, type Logger, type LogLevel, silentLogger } from './log.ts';
 export { makePrivateDirectory } from './private-directory.ts';
 export { type Random, seededRandom, systemRandom } from './random.ts';
+export { RateLimit, type RateLimitOptions } from './rate-limit.ts';
 export {
   checkSocketPath,
   SocketPathError,

@@ -16,6 +16,7 @@ import {
   type SignatureAlgorithm,
   verifySignature,
 } from './signature-algorithm.ts';
+import type { Signatures } from './signatures.ts';
 import type { Signer } from './signer.ts';
 import { type KeyKind, keyKindOfSpki } from './subject-public-key.ts';
 
@@ -46,16 +47,34 @@ export interface CertificateRequest {
 
 /** Throws {@link CsrError}: malformed bytes, a key we do not certify, or a signature that does not hold. */
 export function parseCertificateRequest(der: Uint8Array): CertificateRequest {
+  const { request, algorithm, info, signature } = openRequest(der);
+  if (!verifySignature(algorithm, request.publicKey, info, signature)) throw notSigned();
+  return request;
+}
+
+/** The same, with the proof of possession judged by `signatures`, which may be another thread. */
+export async function verifyCertificateRequest(
+  der: Uint8Array,
+  signatures: Pick<Signatures, 'verify'>,
+): Promise<CertificateRequest> {
+  const { request, algorithm, info, signature } = openRequest(der);
+  if (await signatures.verify(algorithm, request.publicKey, info, signature)) return request;
+  throw notSigned();
+}
+
+/** A request that is well formed, and whose proof nobody has judged yet: it must not leave this file. */
+function openRequest(der: Uint8Array) {
   if (der.length > requestBytesMax) {
     throw new CsrError('csr_size', `${der.length} bytes, at most ${requestBytesMax} are read`);
   }
   const own = new Uint8Array(der);
   const { info, algorithm, signature, subject, spki } = readRequest(own);
-  const { publicKey, keyKind } = importKey(spki);
-  if (!verifySignature(algorithm, publicKey, info, signature)) {
-    throw new CsrError('csr_signature', 'the request is not signed by the key it asks to certify');
-  }
-  return { der: own, spki, publicKey, keyKind, subject };
+  const request: CertificateRequest = { der: own, spki, ...importKey(spki), subject };
+  return { request, algorithm, info, signature };
+}
+
+function notSigned(): CsrError {
+  return new CsrError('csr_signature', 'the request is not signed by the key it asks to certify');
 }
 
 /** A request with an empty subject and no attributes: the registry decides the names, not the sender. */

@@ -23,6 +23,12 @@ export { encodeTime } from './der/time.ts';
 
 export { KeyError, type KeyErrorCode } from './key-error.ts';
 export {
+  encodePkcs12,
+  type KeystoreContent,
+  KeystoreError,
+  type KeystoreErrorCode,
+} from './keystore.ts';
+export {
   generateKeyPair,
   keyIdOf,
   keyKindOf,
@@ -34,6 +40,12 @@ export {
 } from './key.ts';
 export { keyIdOfSpki, type KeyKind, keyKindOfSpki } from './subject-public-key.ts';
 export { type SignatureAlgorithm, verifySignature } from './signature-algorithm.ts';
+export {
+  inlineSignatures,
+  pooledSignatures,
+  SignatureQueueError,
+  type Signatures,
+} from './signatures.ts';
 export { keySigner, type Signer } from './signer.ts';
 
 export { commonNamesOf, encodeName, formatName, isEmptyName, type NameAttributes } from './name.ts';
@@ -66,13 +78,14 @@ export {
   CsrError,
   type CsrErrorCode,
   parseCertificateRequest,
+  verifyCertificateRequest,
 } from './certificate-request.ts';
 
 export { type Crl, parseCrl, type RevokedCertificate } from './crl.ts';
 export { CrlError, type CrlErrorCode } from './crl-error.ts';
 export { type CrlReason, crlReasons } from './crl-reason.ts';
 export { type CrlValues, issueCrl, whyNotIssuedBy } from './issue-crl.ts';
-export { parsePemCrls } from './pem.ts';
+export { parsePemCrls, parsePemTrust } from './pem.ts';
 
 export { assembleCertificate, issueCertificate } from './issue-certificate.ts';
 export {

@@ -54,7 +54,25 @@ export function parsePem(text: string): PemBlock[] {
 
 /** Every certificate in `text`. Throws if a block is something else or there is none. */
 export function parsePemCertificates(text: string): Certificate[] {
+  return certificatesOf(parsePem(text));
+}
+
+/**
+ * Certificates with revocation lists among them, as a trust bundle of Envoy's SPIFFE validator may be. Throws if
+ * a block is something else or no certificate is among them.
+ */
+export function parsePemTrust(text: string): {
+  readonly certificates: Certificate[];
+  readonly crls: Crl[];
+} {
   const blocks = parsePem(text);
+  return {
+    certificates: certificatesOf(blocks.filter(({ label }) => label !== 'X509 CRL')),
+    crls: blocks.filter(({ label }) => label === 'X509 CRL').map(({ der }) => parseCrl(der)),
+  };
+}
+
+function certificatesOf(blocks: readonly PemBlock[]): Certificate[] {
   if (blocks.length === 0) throw new PemError('pem_malformed', 'there is no PEM block');
   if (blocks.length > certificatesMax) {
     throw new PemError(

@@ -2,7 +2,8 @@
 
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { keyKindOf } from './key.ts';
-import { type SignatureAlgorithm, signBytes } from './signature-algorithm.ts';
+import type { SignatureAlgorithm } from './signature-algorithm.ts';
+import { inlineSignatures, type Signatures } from './signatures.ts';
 
 export interface Signer {
   readonly publicKey: KeyObject;
@@ -17,7 +18,10 @@ export interface Signer {
  * @example
  * const signer = keySigner(generateKeyPair('ec-p256').privateKey);
  */
-export function keySigner(privateKey: KeyObject): Signer {
+export function keySigner(
+  privateKey: KeyObject,
+  signatures: Pick<Signatures, 'sign'> = inlineSignatures,
+): Signer {
   const publicKey = createPublicKey(privateKey);
   // The digest is as strong as the curve: RFC 5656 §6.2.1 gives the same pairs.
   const kind = keyKindOf(publicKey);
@@ -26,6 +30,6 @@ export function keySigner(privateKey: KeyObject): Signer {
   return {
     publicKey,
     algorithm,
-    sign: async (bytes) => signBytes(algorithm, privateKey, bytes),
+    sign: (bytes) => signatures.sign(algorithm, privateKey, bytes),
   };
 }

@@ -34,6 +34,17 @@ export function formatBundle(bundle: Bundle): string {
   return `{${members.join(',')}}`;
 }
 
+/**
+ * Its JWT keys alone, as the Workload API gives them (A-6): equal text for equal keys, whatever else changed.
+ * Without `use`: RFC 7517 §4.2 knows other values than SPIFFE's, and common JOSE libraries pass a key over
+ * that has one of those. Every key is a JWT key here, so nothing is lost; SPIRE's agent does the same.
+ */
+export function formatJwtBundle({ jwtAuthorities }: Pick<Bundle, 'jwtAuthorities'>): string {
+  return JSON.stringify({
+    keys: jwtAuthorities.map((authority) => ({ ...jwtEntry(authority), use: undefined })),
+  });
+}
+
 // X-9: no `kid`, exactly one certificate.
 function x509Entry(authority: Certificate): object {
   const key = publicKeyOf(authority).export({ format: 'jwk' });

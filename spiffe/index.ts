@@ -32,8 +32,9 @@ export {
 } from './verify-x509-svid.ts';
 export { type Bundle, type BundleSet, bundleSetOf, type JwtAuthority } from './bundle.ts';
 export { BundleError, type BundleErrorCode } from './bundle-error.ts';
-export { formatBundle } from './bundle-format.ts';
+export { formatBundle, formatJwtBundle } from './bundle-format.ts';
 export { parseBundle } from './parse-bundle.ts';
+export { audienceFault } from './jwt-audience.ts';
 export { type JwtAlgorithm, jwtAlgorithms } from './jwt-algorithm.ts';
 export { type JwtRefusal, type JwtRefusalCode } from './jwt-refusal.ts';
 export { type JwtSvid, verifyJwtSvid, type VerifyJwtSvidOptions } from './jwt-svid.ts';

@@ -6,23 +6,22 @@ import { describeTag, tag } from './tag.ts';
 
 /** Milliseconds since the epoch. Throws on the wrong type for the year and on days that do not exist. */
 export function decodeTime(identifier: number, content: Uint8Array): number {
-  const text = Buffer.from(content.buffer, content.byteOffset, content.length).toString('latin1');
-  if (identifier === tag.utcTime && /^[0-9]{12}Z$/.test(text)) {
-    const shortYear = Number(text.slice(0, 2));
+  if (identifier === tag.utcTime && isDigitsAndZ(content, 12)) {
+    const shortYear = pairAt(content, 0);
     // RFC 5280 §4.1.2.5.1: 50 to 99 mean 1950 to 1999, 00 to 49 mean 2000 to 2049.
-    return instantOf(shortYear < 50 ? 2000 + shortYear : 1900 + shortYear, text.slice(2));
+    return instantOf(shortYear < 50 ? 2000 + shortYear : 1900 + shortYear, content, 2);
   }
-  if (identifier === tag.generalizedTime && /^[0-9]{14}Z$/.test(text)) {
-    const year = Number(text.slice(0, 4));
+  if (identifier === tag.generalizedTime && isDigitsAndZ(content, 14)) {
+    const year = 100 * pairAt(content, 0) + pairAt(content, 2);
     // One encoding per instant: before 2050 UTCTime is the only one allowed.
-    if (year > lastUtcYear) return instantOf(year, text.slice(4));
+    if (year > lastUtcYear) return instantOf(year, content, 4);
   }
   if (identifier !== tag.utcTime && identifier !== tag.generalizedTime) {
     throw new DerError('der_tag', `expected a time, found ${describeTag(identifier)}`);
   }
   throw new DerError(
     'der_time',
-    `${JSON.stringify(text)} is not a ${describeTag(identifier)} of RFC 5280`,
+    `${JSON.stringify(textOf(content))} is not a ${describeTag(identifier)} of RFC 5280`,
   );
 }
 
@@ -60,19 +59,46 @@ export function writeTime(target: Uint8Array, offset: number, instantMs: number)
   return next + 1;
 }
 
-function instantOf(year: number, monthToSecond: string): number {
-  const part = (index: number): number => Number(monthToSecond.slice(2 * index, 2 * index + 2));
-  const instantMs = Date.UTC(year, part(0) - 1, part(1), part(2), part(3), part(4));
-  // Date.UTC carries 30 February into March, so only a date that comes back unchanged exists.
-  const back = new Date(instantMs);
+/** By bytes, not by text: two times stand in every certificate. */
+function instantOf(year: number, content: Uint8Array, monthAt: number): number {
+  const month = pairAt(content, monthAt) - 1;
+  const day = pairAt(content, monthAt + 2);
+  const hour = pairAt(content, monthAt + 4);
+  const minute = pairAt(content, monthAt + 6);
+  const second = pairAt(content, monthAt + 8);
+  // Date.UTC carries 30 February into March, so what it would carry is refused before.
   const exists =
-    back.getUTCMonth() === part(0) - 1 &&
-    back.getUTCDate() === part(1) &&
-    back.getUTCHours() === part(2) &&
-    back.getUTCMinutes() === part(3) &&
-    back.getUTCSeconds() === part(4);
-  if (!exists) throw new DerError('der_time', `${year}${monthToSecond} does not exist`);
-  return instantMs;
+    month >= 0 &&
+    month < 12 &&
+    day >= 1 &&
+    day <= daysOf(year, month) &&
+    hour < 24 &&
+    minute < 60 &&
+    second < 60;
+  if (!exists) throw new DerError('der_time', `${textOf(content)} does not exist`);
+  return Date.UTC(year, month, day, hour, minute, second);
+}
+
+function daysOf(year: number, month: number): number {
+  if (month === february && year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)) return 29;
+  return daysOfMonths[month] ?? 0;
+}
+
+function isDigitsAndZ(content: Uint8Array, digits: number): boolean {
+  if (content.length !== digits + 1 || content[digits] !== upperZ) return false;
+  for (let index = 0; index < digits; index += 1) {
+    const octet = content[index] ?? 0;
+    if (octet < zero || octet > zero + 9) return false;
+  }
+  return true;
+}
+
+function pairAt(content: Uint8Array, offset: number): number {
+  return 10 * ((content[offset] ?? 0) - zero) + ((content[offset + 1] ?? 0) - zero);
+}
+
+function textOf(content: Uint8Array): string {
+  return Buffer.from(content.buffer, content.byteOffset, content.length).toString('latin1');
 }
 
 function putDigits(bytes: Uint8Array, offset: number, value: number): number {
@@ -85,5 +111,7 @@ const firstUtcYear = 1950;
 const lastUtcYear = 2049;
 const lastYear = 9999;
 const firstGeneralizedMs = Date.UTC(lastUtcYear + 1, 0);
+const february = 1;
+const daysOfMonths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const zero = 0x30;
 const upperZ = 0x5a;

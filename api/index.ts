@@ -7,6 +7,8 @@ export {
   authoritySchema,
   type ChangeAuthority,
   changeAuthoritySchema,
+  type PrepareAuthority,
+  prepareAuthoritySchema,
   type PlanStep,
   planStepSchema,
   type RotationPlan,
@@ -14,6 +16,36 @@ export {
 } from './admin/authorities.ts';
 export { openBackup } from './admin/backup.ts';
 export { type AdminClient, adminClient } from './admin/client.ts';
+export { type AgentAdminClient, agentAdminClient } from './agent-admin/client.ts';
+export {
+  type ConsideredRuleView,
+  type ExplanationView,
+  type LifeView,
+  type MatchedEntryView,
+  type NearMissView,
+} from './agent-admin/explanation.ts';
+export {
+  agentLivezOperation,
+  agentMetricsOperation,
+  agentReadyzOperation,
+  agentStatusOperation,
+  explainOperation,
+  sdsClientsOperation,
+  sdsResendOperation,
+  sdsWatchOperation,
+} from './agent-admin/operations.ts';
+export {
+  type OfferedView,
+  type SdsClientsView,
+  type SdsClientView,
+  type SdsEventView,
+} from './agent-admin/sds.ts';
+export {
+  type AgentStatusView,
+  type AttestorView,
+  type HeldSvidView,
+  type SvidRefusalView,
+} from './agent-admin/status.ts';
 export {
   type CreateEntry,
   createEntrySchema,
@@ -25,13 +57,23 @@ export {
   importEntriesMax,
   importEntriesSchema,
   type ImportFaultView,
+  type ImportLine,
+  type ImportProgress,
   type ImportResult,
   importResultSchema,
   updateEntrySchema,
 } from './admin/entries.ts';
 export {
+  federatedBundleListSchema,
+  federatedBundleSchema,
+  type FederatedBundleView,
+  setFederatedBundleSchema,
+} from './admin/federated-bundles.ts';
+export {
   type CreateToken,
   createTokenSchema,
+  type KnownTokenView,
+  knownTokenSchema,
   type NodeList,
   type NodeView,
   nodeListSchema,
@@ -39,6 +81,8 @@ export {
   nodeSchema,
   prunedNodesSchema,
   pruneNodesSchema,
+  type TokenList,
+  tokenListSchema,
   type TokenView,
   tokenSchema,
 } from './admin/nodes.ts';
@@ -54,6 +98,7 @@ export {
 } from './admin/operation.ts';
 export {
   type RevocationList,
+  revocationPageSchema,
   type RevocationView,
   revocationListSchema,
   type Revoke,
@@ -87,6 +132,8 @@ export {
   type AuditFilterQuery,
   type AuditMatches,
   auditMatchesSchema,
+  archiveMarkRequestSchema,
+  archiveMarkSchema,
   auditQuerySchema,
   type CheckpointView,
   checkpointSchema,
@@ -106,10 +153,19 @@ export {
   type RuleView,
 } from './admin/rules.ts';
 export {
+  putSecretSchema,
+  type SecretList,
+  secretListSchema,
+  secretSchema,
+  type SecretView,
+} from './admin/secrets.ts';
+export {
   type AuditList,
   type AuditRecordView,
   auditListSchema,
   auditRecordSchema,
+  type StatusQuery,
+  statusQuerySchema,
   type StatusView,
   statusSchema,
 } from './admin/status.ts';
@@ -140,17 +196,28 @@ export {
   AttestResponse,
   ChallengeRequest,
   ChallengeResponse,
+  Derivable,
   Entry,
   MintJwtSvidsRequest,
   MintJwtSvidsResponse,
   NodeApiClient,
   type NodeApiServer,
   NodeApiService,
+  ReadSecretRequest,
+  ReadSecretResponse,
   RenewRequest,
   RenewResponse,
+  type SecretHead,
+  type SecretHolding,
+  SecretHoldingState,
+  type SecretRefusal,
+  type SecretReport,
+  SessionTicketKeysRequest,
+  SessionTicketKeysResponse,
   SignX509SvidsRequest,
   SignX509SvidsRequest_Item,
   SignX509SvidsResponse,
+  type SignX509SvidsResponse_Chain,
   SignX509SvidsResponse_Item,
   SyncRequest,
   SyncResponse,
@@ -173,5 +240,7 @@ export {
   X509SVIDRequest,
   X509SVIDResponse,
 } from './gen/spiffe/workload/workload.ts';
+export { addReflection } from './reflection/reflection.ts';
 export { retryHintOf, withRetryHint } from './retry-hint.ts';
+export { isStoredSecretName, reservedSecretNames } from './secret-name.ts';
 export { secretTypeUrl, spiffeValidatorName, spiffeValidatorTypeUrl } from './sds.ts';

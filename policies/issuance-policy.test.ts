@@ -170,7 +170,7 @@ describe('a document is refused', () => {
     [document([rule('deny', 'true', 'default')]), 'the case of no rule'],
     [document([rule('deny', 'true', 'Has Spaces')]), '1 to 64'],
     ['rules: []\nrule: []', 'unknown key'],
-    ['{}', 'expected array'],
+    ['{}', 'is required'],
     [
       document([], {
         tests: [

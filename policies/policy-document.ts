@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { parseConfig } from '../core/index.ts';
-import { compileCondition, type Condition } from './compile.ts';
+import { type Compiled, compileCondition } from './compile.ts';
 import { factsEnvironment } from './issuance-facts.ts';
 import { defaultRule, type IssuancePolicy } from './issuance-policy.ts';
 import { type PolicyTest, policyTestField } from './policy-test-case.ts';
@@ -24,7 +24,7 @@ export function parsePolicyDocument(text: string, fileName: string): PolicyDocum
   const { rules, tests, default: stated } = parseConfig(text, fileName, documentSchema);
   return {
     policy: {
-      rules: rules.map(({ when, ...rule }) => ({ ...rule, holds: when })),
+      rules: rules.map(({ when, ...rule }) => ({ ...rule, holds: when.holds })),
       // Whoever lists what is allowed means that the rest is not.
       default: stated ?? (rules.some(({ effect }) => effect === 'allow') ? 'deny' : 'allow'),
     },
@@ -32,9 +32,11 @@ export function parsePolicyDocument(text: string, fileName: string): PolicyDocum
   };
 }
 
-const conditionField = z.string().transform((text, context): Condition => {
+type ConditionWithin = Extract<Compiled, { kind: 'compiled' }>;
+
+const conditionField = z.string().transform((text, context): ConditionWithin => {
   const compiled = compileCondition(factsEnvironment(), text);
-  if (compiled.kind === 'compiled') return compiled.holds;
+  if (compiled.kind === 'compiled') return compiled;
   const { reason, offset } = compiled.fault;
   context.addIssue({ code: 'custom', message: reason, params: { offset } });
   return z.NEVER;
@@ -55,6 +57,8 @@ const ruleSchema = z.strictObject({
 // Rules are walked for each certificate: this many take a millisecond.
 const rulesMax = 200;
 const testsMax = 1000;
+// The CA answers nobody else meanwhile: some tens of milliseconds at the very worst.
+const stepsMax = 500_000;
 
 const documentSchema = z
   .strictObject({
@@ -71,6 +75,11 @@ const documentSchema = z
       }
       names.add(name);
     });
+    const steps = rules.reduce((total, { when }) => total + when.steps, 0);
+    if (steps > stepsMax) {
+      const message = `all rules together can take ${steps} steps, at most ${stepsMax}`;
+      context.addIssue({ code: 'custom', path: ['rules'], message });
+    }
     tests.forEach(({ rule }, index) => {
       if (rule === undefined || names.has(rule)) return;
       const path = ['tests', index, 'rule'];

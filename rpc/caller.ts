@@ -20,6 +20,8 @@ export interface TlsCaller {
   /** The leaf the peer proved possession of, DER. */
   readonly leaf: Uint8Array | undefined;
   readonly closed: AbortSignal;
+  /** Ends the connection and every call on it: the peer is not to be served any longer. */
+  disconnect(): void;
 }
 
 export type Caller = UnixCaller | TlsCaller;

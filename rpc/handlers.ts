@@ -13,6 +13,7 @@ import type {
   ServerDuplexStream,
   ServerWritableStream,
 } from '@grpc/grpc-js';
+import { forgetLastMessage, readOneAhead } from './call-memory.ts';
 import type { Caller } from './caller.ts';
 import { toStatus } from './status.ts';
 
@@ -152,18 +153,38 @@ function outgoing<Response>(
   };
 }
 
-async function* requestsOf<Request>(
+/**
+ * Not a generator, and no `for await` over the call's own iterator: either would hold the last message until the
+ * next comes, which on most streams is never.
+ */
+function requestsOf<Request>(
   call: ServerDuplexStream<Request, unknown>,
   signal: AbortSignal,
-): AsyncGenerator<Request> {
-  try {
-    // A handler that leaves the loop by an error must still be able to send its status.
-    const messages: AsyncIterable<Request> = call.iterator({ destroyOnReturn: false });
-    for await (const request of messages) yield request;
-  } catch (error) {
-    // A cancelled call destroys its stream; that is an end, not a failure of the handler.
-    if (!signal.aborted) throw error;
-  }
+): AsyncIterable<Request> {
+  let wake: () => void = () => {};
+  const moved = (): void => wake();
+  let listens = false;
+  const next = async (): Promise<IteratorResult<Request, undefined>> => {
+    if (!listens) {
+      listens = true;
+      readOneAhead(call);
+      for (const event of ['readable', 'end', 'close', 'error']) call.on(event, moved);
+    }
+    for (;;) {
+      // A cancelled call destroys its stream; that is an end, not a failure of the handler.
+      if (signal.aborted || call.destroyed) return { done: true, value: undefined };
+      const value = call.read() as Request | null;
+      if (value !== null) {
+        forgetLastMessage(call);
+        return { done: false, value };
+      }
+      if (call.readableEnded) return { done: true, value: undefined };
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
+  return { [Symbol.asyncIterator]: () => ({ next }) };
 }
 
 function contextOf(

@@ -10,6 +10,7 @@ export {
   tlsServerName,
   unixChannel,
 } from './channel.ts';
+export { ensureAddressFree } from './free-address.ts';
 export {
   type CallContext,
   type CallerLookup,
@@ -19,15 +20,18 @@ export {
   serverStream,
   unary,
 } from './handlers.ts';
+export { readOriginalDestination } from './original-destination.ts';
 export { peerChainOf } from './peer-chain.ts';
 export {
   openPeerProcess,
+  openProcess,
   type PeerCredentials,
   PeerCredentialsError,
   type PeerCredentialsErrorCode,
   type ProcessHandle,
   readPeerCredentials,
 } from './peer-credentials.ts';
+export { createProcessExits, type ProcessExits } from './process-exits.ts';
 export {
   createRpcServer,
   ListenError,
@@ -38,4 +42,5 @@ export {
   type RpcServer,
   type TlsListenOptions,
 } from './server.ts';
-export { fromServiceError, RpcError } from './status.ts';
+export { fromServiceError, grpcStatusOf, RpcError } from './status.ts';
+export { startTlsHandshake, type TlsHandshake } from './tls-handshake.ts';

@@ -33,7 +33,7 @@ let seen: CallContext | undefined;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'rpc-'));
-  server = createRpcServer(silentLogger);
+  server = createRpcServer(silentLogger, { messageBytesMax: 256 * 1024 });
   server.addService(definition, {
     Ask: unary<Buffer, Buffer>(server.lookup, async (request, context) => {
       seen = context;
@@ -139,7 +139,7 @@ test('a stream carries messages both ways and ends with the status of what was t
 
 test('a socket file that nobody serves is replaced; one that is served, and a file that is none, are not', async () => {
   const stale = join(directory, 'stale.sock');
-  const first = createRpcServer(silentLogger);
+  const first = createRpcServer(silentLogger, { messageBytesMax: 256 * 1024 });
   await first.listenUnix(stale, 0o700);
   await expect(server.listenUnix(stale, 0o700)).rejects.toMatchObject({
     name: 'ListenError',

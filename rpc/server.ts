@@ -10,7 +10,7 @@ import {
   type Server as NetServer,
   type Socket,
 } from 'node:net';
-import { createServer as createTlsServer, type SecureContext, type TLSSocket } from 'node:tls';
+import type { SecureContext, TLSSocket } from 'node:tls';
 import {
   Server,
   ServerCredentials,
@@ -21,13 +21,15 @@ import {
   checkSocketPath,
   type Closable,
   CodedError,
+  describeError,
   type Logger,
   systemErrorCode,
 } from '../core/index.ts';
-import { type Caller, Callers } from './caller.ts';
+import { type Caller, Callers, type TlsCaller } from './caller.ts';
 import type { CallerLookup } from './handlers.ts';
 import { openPeerProcess, readPeerCredentials } from './peer-credentials.ts';
 import { peerChainOf } from './peer-chain.ts';
+import { startTlsHandshake } from './tls-handshake.ts';
 
 export type ListenErrorCode = 'address_in_use' | 'address_forbidden' | 'address_unusable';
 
@@ -47,6 +49,10 @@ export interface TlsListenOptions {
   /** Asked at every handshake, so that a rotated certificate needs no restart. Undefined refuses the handshake. */
   readonly context: () => SecureContext | undefined;
   readonly verifyPeer: (chain: readonly Uint8Array[]) => PeerVerdict;
+  /** Told of each caller before its first call: to look after it, or to end it at once. */
+  readonly onCaller?: (caller: TlsCaller, chain: readonly Uint8Array[]) => void;
+  /** More connections than these are closed as they come, before they cost a handshake. */
+  readonly connectionsMax?: number;
 }
 
 export interface RpcServer extends Closable {
@@ -59,13 +65,18 @@ export interface RpcServer extends Closable {
   connectionCount(): number;
 }
 
-export function createRpcServer(log: Logger): RpcServer {
+export interface RpcServerOptions {
+  /** The longest message that is read: what a caller can make this process hold for each of its streams. */
+  readonly messageBytesMax: number;
+}
+
+export function createRpcServer(log: Logger, options: RpcServerOptions): RpcServer {
   const callers = new Callers();
   const listeners: NetServer[] = [];
   const sockets = new Set<Socket>();
   const unixPaths: string[] = [];
   const grpc = new Server({
-    'grpc.max_receive_message_length': messageBytesMax,
+    'grpc.max_receive_message_length': options.messageBytesMax,
     'grpc.max_concurrent_streams': streamsPerConnectionMax,
   });
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
@@ -100,13 +111,14 @@ export function createRpcServer(log: Logger): RpcServer {
       );
     } catch (error) {
       log.warn('a local connection was refused', {
-        reason: error instanceof Error ? error.message : String(error),
+        ...(error instanceof CodedError ? { code: error.code } : {}),
+        reason: describeError(error),
       });
       socket.destroy();
     }
   };
 
-  const acceptTls = (socket: TLSSocket, verifyPeer: TlsListenOptions['verifyPeer']): void => {
+  const acceptTls = (socket: TLSSocket, { verifyPeer, onCaller }: TlsListenOptions): void => {
     const address = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
     const chain = peerChainOf(socket);
     const verdict = verifyPeer(chain);
@@ -118,11 +130,17 @@ export function createRpcServer(log: Logger): RpcServer {
     const closed = new AbortController();
     const connection = callers.nextConnection();
     const { identity } = verdict;
-    inject(
-      socket,
-      { kind: 'tls', connection, address, identity, leaf: chain[0], closed: closed.signal },
-      closed,
-    );
+    const caller: TlsCaller = {
+      kind: 'tls',
+      connection,
+      address,
+      identity,
+      leaf: chain[0],
+      closed: closed.signal,
+      disconnect: () => void socket.destroy(),
+    };
+    inject(socket, caller, closed);
+    onCaller?.(caller, chain);
   };
 
   return {
@@ -137,36 +155,26 @@ export function createRpcServer(log: Logger): RpcServer {
       checkSocketPath(path);
       await removeStaleSocket(path);
       const server = createServer(acceptUnix);
-      await listening(server, { path }, path);
+      await listening(server, { path, backlog: unixBacklog }, path);
       listeners.push(server);
       unixPaths.push(path);
       await chmod(path, mode);
     },
-    async listenTls(options) {
-      const server = createTlsServer(
-        {
-          ALPNProtocols: ['h2'],
-          requestCert: true,
-          // The peer is judged by `verifyPeer` against its own trust domain's bundle, not by a pooled store.
-          rejectUnauthorized: false,
-          minVersion: 'TLSv1.3',
-          handshakeTimeout: handshakeMsMax,
-          SNICallback: (_name, done) => done(null, options.context()),
-        },
-        (socket) => acceptTls(socket, options.verifyPeer),
-      );
-      server.on('connection', track);
-      server.on('tlsClientError', (error) =>
-        log.debug('TLS handshake failed', { reason: error.message }),
-      );
-      await listening(
-        server,
-        { host: options.host, port: options.port },
-        `${options.host}:${options.port}`,
-      );
+    async listenTls(tls) {
+      const server = createServer((socket) => {
+        track(socket);
+        startTlsHandshake(socket, {
+          context: tls.context(),
+          protocols: ['h2'],
+          onSecure: (secured) => acceptTls(secured, tls),
+          onFailure: (reason) => log.debug('TLS handshake failed', { reason }),
+        });
+      });
+      if (tls.connectionsMax !== undefined) server.maxConnections = tls.connectionsMax;
+      await listening(server, { host: tls.host, port: tls.port }, `${tls.host}:${tls.port}`);
       listeners.push(server);
       const bound = server.address();
-      return { port: typeof bound === 'object' && bound !== null ? bound.port : options.port };
+      return { port: typeof bound === 'object' && bound !== null ? bound.port : tls.port };
     },
     connectionCount: () => callers.count(),
     async close() {
@@ -181,7 +189,9 @@ export function createRpcServer(log: Logger): RpcServer {
 /** Waits until `server` listens. Throws {@link ListenError} that names the address and the remedy. */
 export function listening(
   server: NetServer,
-  where: { readonly path: string } | { readonly host: string; readonly port: number },
+  where:
+    | { readonly path: string; readonly backlog?: number }
+    | { readonly host: string; readonly port: number },
   name: string,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -245,9 +255,8 @@ function ignoreMissing(error: unknown): undefined {
   if (systemErrorCode(error) !== 'ENOENT') throw error;
 }
 
-// One message holds a node's whole state at most: 100,000 entries of a few hundred bytes.
-const messageBytesMax = 64 * 1024 * 1024;
 // An Envoy opens one stream per secret it watches; hundreds are normal, more than this is abuse.
 const streamsPerConnectionMax = 4096;
-// A TLS peer that has not finished its handshake by then holds a descriptor for nothing.
-const handshakeMsMax = 10_000;
+
+// Every workload of a node comes back when its agent does; Linux refuses at once (EAGAIN) whoever finds it full.
+const unixBacklog = 4096;

@@ -41,6 +41,11 @@ export function toStatus(error: unknown): Pick<StatusObject, 'code' | 'details' 
   };
 }
 
+/** The number on the wire, for who forwards gRPC without speaking it. */
+export function grpcStatusOf(kind: ErrorKind): number {
+  return statusOf[kind];
+}
+
 /** The error a client call ended with. `what` names the far side, such as `CA at 127.0.0.1:7443`. */
 export function fromServiceError(error: ServiceError, what: string): RpcError {
   const code = error.metadata?.get(codeKey)[0];

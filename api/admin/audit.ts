@@ -60,6 +60,7 @@ export const holdingSchema = z.object({
   notAfter: z.string(),
   overlap: z.object({ from: z.string(), to: z.string() }).optional(),
   revoked: z.object({ index: z.number(), time: z.string() }).optional(),
+  nodeOut: z.object({ index: z.number(), time: z.string(), type: z.string() }).optional(),
 });
 export type HoldingView = z.infer<typeof holdingSchema>;
 
@@ -73,3 +74,14 @@ export const checkpointSchema = z.object({
   rootHash: z.string(),
 });
 export type CheckpointView = z.infer<typeof checkpointSchema>;
+
+/** A full segment that was copied elsewhere and is about to be removed. */
+export const archiveMarkRequestSchema = z.strictObject({
+  firstIndex: z.number().int().min(0),
+  /** As the record will say it; the CA does not look there. */
+  to: z.string().min(1).max(1024),
+});
+export type ArchiveMarkRequest = z.infer<typeof archiveMarkRequestSchema>;
+
+export const archiveMarkSchema = z.object({ note: z.string() });
+export type ArchiveMarkView = z.infer<typeof archiveMarkSchema>;

@@ -2,6 +2,9 @@
 
 import type { z } from 'zod';
 import {
+  type ArchiveMarkRequest,
+  archiveMarkSchema,
+  type ArchiveMarkView,
   type AuditFilterQuery,
   type AuditMatches,
   auditMatchesSchema,
@@ -19,7 +22,7 @@ import {
   type RotationPlan,
   rotationPlanSchema,
 } from './authorities.ts';
-import { type CreateToken, tokenSchema, type TokenView } from './nodes.ts';
+import { type FederatedBundlesClient, federatedBundlesClient } from './federated-bundles.ts';
 import {
   type ExplainPolicy,
   type MintedJwtView,
@@ -31,7 +34,12 @@ import {
   type VerdictView,
 } from './policies.ts';
 import { AdminError } from './problem.ts';
-import { type RegistryClient, registryClient } from './registry-client.ts';
+import {
+  type AdminCaller,
+  type PageOf,
+  type RegistryClient,
+  registryClient,
+} from './registry-client.ts';
 import {
   type RevocationList,
   revocationListSchema,
@@ -41,17 +49,25 @@ import {
   type UnblockedView,
   unblockedSchema,
 } from './revocations.ts';
-import { type AuditList, auditListSchema, statusSchema, type StatusView } from './status.ts';
+import { type SecretsClient, secretsClient } from './secrets.ts';
+import {
+  type AuditList,
+  auditListSchema,
+  type StatusQuery,
+  statusSchema,
+  type StatusView,
+} from './status.ts';
 import { type AdminTarget, transportTo } from './transport.ts';
 
 /** Every method throws {@link AdminError}: the server's refusal, or `admin_unreachable`. */
-export interface AdminClient extends RegistryClient {
-  status(): Promise<StatusView>;
-  createToken(token: CreateToken): Promise<TokenView>;
+export interface AdminClient extends RegistryClient, SecretsClient, FederatedBundlesClient {
+  /** With `query`, who holds which secret is told of one node or one identity. */
+  status(query?: StatusQuery): Promise<StatusView>;
   /** The bundle as a SPIFFE JWKS document, as text. */
   bundle(): Promise<string>;
   listAuthorities(): Promise<AuthorityList>;
-  prepareAuthority(): Promise<AuthorityView>;
+  /** A new root, or a JWT key, in the bundle at once. */
+  prepareAuthority(tier?: 'root' | 'jwt'): Promise<AuthorityView>;
   activateAuthority(id: string, force: boolean): Promise<AuthorityView>;
   retireAuthority(id: string, force: boolean): Promise<AuthorityView>;
   abortAuthority(id: string): Promise<AuthorityView>;
@@ -60,7 +76,8 @@ export interface AdminClient extends RegistryClient {
   /** Each step of a root rotation, and when it is safe. */
   planRotation(): Promise<RotationPlan>;
   revoke(revoke: Revoke): Promise<RevokedView>;
-  listRevocations(): Promise<RevocationList>;
+  /** The newest first, page by page; blocks and signed lists are on the first page. */
+  listRevocations(page?: PageOf): Promise<RevocationList>;
   unblock(spiffeId: string): Promise<UnblockedView>;
   policy(): Promise<PolicyView>;
   reloadPolicy(): Promise<PolicyView>;
@@ -74,6 +91,8 @@ export interface AdminClient extends RegistryClient {
   /** Who could have held an identity between two times. */
   whoHeld(question: HeldQuery): Promise<HeldList>;
   auditCheckpoint(): Promise<CheckpointView>;
+  /** Has the CA record and sign that a segment of its log was copied elsewhere. */
+  signArchiveMark(segment: ArchiveMarkRequest): Promise<ArchiveMarkView>;
 }
 
 /** A client for a CA: the path of its admin socket, or a target of any kind. Throws SocketPathError. */
@@ -81,21 +100,24 @@ export function adminClient(target: string | AdminTarget): AdminClient {
   const send = transportTo(typeof target === 'string' ? { kind: 'unix', path: target } : target);
   const get = (path: string): Promise<string> => send('GET', path);
   const post = (path: string, body: unknown): Promise<string> => send('POST', path, body);
+  const call: AdminCaller = async (method, path, answer, body) =>
+    read(answer, await send(method, path, body));
   const part = encodeURIComponent;
   return {
-    ...registryClient(async (method, path, answer, body) =>
-      read(answer, await send(method, path, body)),
-    ),
-    status: async () => read(statusSchema, await get('/v1/status')),
+    ...registryClient(call, send),
+    ...secretsClient(call),
+    ...federatedBundlesClient(call, get),
+    status: async (narrowed = {}) =>
+      read(statusSchema, await get(`/v1/status${query({ ...narrowed })}`)),
     policy: async () => read(policySchema, await get('/v1/policies')),
     reloadPolicy: async () => read(policySchema, await post('/v1/policies/reload', {})),
     explainPolicy: async (question) =>
       read(verdictSchema, await post('/v1/policies/explain', question)),
     mintJwt: async (mint) => read(mintedJwtSchema, await post('/v1/jwt-svids', mint)),
-    createToken: async (token) => read(tokenSchema, await post('/v1/tokens', token)),
     bundle: () => get('/v1/bundle'),
     listAuthorities: async () => read(authorityListSchema, await get('/v1/authorities')),
-    prepareAuthority: async () => read(authoritySchema, await post('/v1/authorities/prepare', {})),
+    prepareAuthority: async (tier = 'root') =>
+      read(authoritySchema, await post('/v1/authorities/prepare', { tier })),
     activateAuthority: async (id, force) =>
       read(authoritySchema, await post(`/v1/authorities/${part(id)}/activate`, { force })),
     retireAuthority: async (id, force) =>
@@ -108,7 +130,8 @@ export function adminClient(target: string | AdminTarget): AdminClient {
       read(authoritySchema, await post(`/v1/authorities/${part(id)}/revoke`, { force })),
     planRotation: async () => read(rotationPlanSchema, await get('/v1/authorities/plan')),
     revoke: async (revoke) => read(revokedSchema, await post('/v1/revocations', revoke)),
-    listRevocations: async () => read(revocationListSchema, await get('/v1/revocations')),
+    listRevocations: async (page = {}) =>
+      read(revocationListSchema, await get(`/v1/revocations${query({ ...page })}`)),
     unblock: async (spiffeId) =>
       read(unblockedSchema, await post('/v1/revocations/unblock', { spiffeId })),
     openApi: () => get('/v1/openapi.json'),
@@ -118,6 +141,8 @@ export function adminClient(target: string | AdminTarget): AdminClient {
     whoHeld: async (question) =>
       read(heldListSchema, await get(`/v1/audit/held${query(question)}`)),
     auditCheckpoint: async () => read(checkpointSchema, await get('/v1/audit/checkpoint')),
+    signArchiveMark: async (segment) =>
+      read(archiveMarkSchema, await post('/v1/audit/archive-marks', segment)),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Registration entries on the admin API. */
 
 import { z } from 'zod';
+import { problemSchema } from './problem.ts';
 
 /** Loose here on purpose: `ca/registry` parses the values and names every fault at once. */
 export const createEntrySchema = z.strictObject({
@@ -9,6 +10,8 @@ export const createEntrySchema = z.strictObject({
   parentId: z.string(),
   selectors: z.array(z.string()),
   x509SvidTtlSeconds: z.number().int().positive().optional(),
+  /** The longest life of its tokens, and the usual one. */
+  jwtSvidTtlSeconds: z.number().int().positive().optional(),
   dnsNames: z.array(z.string()).optional(),
   hint: z.string().optional(),
   federatesWith: z.array(z.string()).optional(),
@@ -32,6 +35,7 @@ export const entrySchema = z.object({
   parentId: z.string(),
   selectors: z.array(z.string()),
   x509SvidTtlSeconds: z.number().optional(),
+  jwtSvidTtlSeconds: z.number().optional(),
   dnsNames: z.array(z.string()),
   hint: z.string(),
   federatesWith: z.array(z.string()),
@@ -91,3 +95,15 @@ export const importResultSchema = z.object({
   unchanged: z.number(),
 });
 export type ImportResult = z.infer<typeof importResultSchema>;
+
+export const importProgressSchema = z.object({ done: z.number(), of: z.number() });
+/** How many changes are written, of how many. */
+export type ImportProgress = z.infer<typeof importProgressSchema>;
+
+/** A line of the answer to whoever accepts `application/x-ndjson`: progress, then what came of it. */
+export const importLineSchema = z.union([
+  z.object({ progress: importProgressSchema }),
+  z.object({ result: importResultSchema }),
+  z.object({ problem: problemSchema }),
+]);
+export type ImportLine = z.infer<typeof importLineSchema>;

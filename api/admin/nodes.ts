@@ -10,6 +10,8 @@ export const createTokenSchema = z.strictObject({
 export type CreateToken = z.infer<typeof createTokenSchema>;
 
 export const tokenSchema = z.object({
+  /** What it is called once its text is gone: the part before the dot, which is no secret. */
+  id: z.string(),
   /** Shown once; the CA keeps only its hash. */
   token: z.string(),
   spiffeId: z.string(),
@@ -18,6 +20,27 @@ export const tokenSchema = z.object({
   rootSha256: z.string(),
 });
 export type TokenView = z.infer<typeof tokenSchema>;
+
+/** A token as the CA knows it, which is never its text. */
+export const knownTokenSchema = z.object({
+  id: z.string(),
+  /** Of the node that joins, or has joined, with it. */
+  spiffeId: z.string(),
+  alias: z.string().optional(),
+  createdAt: z.string(),
+  expiresAt: z.string(),
+  /** `ended`: nobody used it in time. */
+  state: z.enum(['unused', 'used', 'ended']),
+  usedAt: z.string().optional(),
+});
+export type KnownTokenView = z.infer<typeof knownTokenSchema>;
+
+export const tokenListSchema = z.object({
+  tokens: z.array(knownTokenSchema),
+  /** Give it as `after` to get the next page; absent on the last one. */
+  next: z.string().optional(),
+});
+export type TokenList = z.infer<typeof tokenListSchema>;
 
 export const nodeSchema = z.object({
   spiffeId: z.string(),

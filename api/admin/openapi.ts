@@ -22,6 +22,7 @@ type OpenApiOperation = {
   readonly responses: Readonly<Record<string, unknown>>;
   readonly 'x-signet-verb': string;
   readonly 'x-signet-resource': string;
+  readonly 'x-signet-scope': 'open' | 'filtered' | 'paths' | 'everywhere';
 };
 
 export function openApiDocument(
@@ -49,7 +50,7 @@ export function openApiDocument(
 }
 
 function describe(operation: Operation): OpenApiOperation {
-  const { id, summary, resource, verb, params, query, body, answer, answerType } = operation;
+  const { id, summary, resource, verb, scope, params, query, body, answer, answerType } = operation;
   const parameters = [
     ...parametersOf(params, 'path'),
     ...parametersOf(query, 'query'),
@@ -82,6 +83,7 @@ function describe(operation: Operation): OpenApiOperation {
     },
     'x-signet-verb': verb,
     'x-signet-resource': resource,
+    'x-signet-scope': typeof scope === 'function' ? 'paths' : (scope ?? 'everywhere'),
   };
 }
 

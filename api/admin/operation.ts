@@ -24,6 +24,8 @@ export interface Operation<
   /** What it is about, plural: `entries`, `nodes`. */
   readonly resource: string;
   readonly verb: AdminVerb;
+  /** What it is to a caller whose role reaches only some paths; absent: nothing, they are refused. */
+  readonly scope?: 'open' | 'filtered' | ((input: never) => unknown);
   /** A strict object, or {@link noParams}. */
   readonly params: Params;
   /** A strict object, so that a misspelt parameter is refused and not ignored; or {@link noQuery}. */

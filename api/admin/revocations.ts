@@ -1,6 +1,7 @@
 /** Revocations on the admin API. */
 
 import { z } from 'zod';
+import { pageQuerySchema } from './operation.ts';
 
 const reasonSchema = z.enum([
   'unspecified',
@@ -72,8 +73,19 @@ export const revokedSchema = z.object({
 });
 export type RevokedView = z.infer<typeof revokedSchema>;
 
+export const revocationPageSchema = pageQuerySchema.extend({
+  after: z
+    .string()
+    .regex(/^\d{1,16}\.[0-9a-f]{1,64}$/, { message: 'give the next of the page before' })
+    .optional(),
+});
+
 export const revocationListSchema = z.object({
+  /** The newest first. */
   revocations: z.array(revocationSchema),
+  /** Give it as `after` to get the next page; absent on the last one. */
+  next: z.string().optional(),
+  /** With what follows: whole on the first page, and empty on those after it. */
   blocks: z.array(blockSchema),
   /** The signed list of each issuing authority, PEM. */
   crls: z.array(z.string()),

@@ -27,15 +27,21 @@ export interface AdminIdentity {
 }
 
 /** One call; resolves with the answer's text. Throws {@link AdminError}. */
-export type Transport = (method: string, path: string, body?: unknown) => Promise<string>;
+export type Transport = (
+  method: string,
+  path: string,
+  body?: unknown,
+  /** Asks for JSON lines, and is told of each as it comes. */
+  onLine?: (line: string) => void,
+) => Promise<string>;
 
 /** Throws SocketPathError. */
 export function transportTo(target: AdminTarget): Transport {
   if (target.kind === 'unix') {
     const { path: socketPath } = target;
     checkSocketPath(socketPath);
-    return (method, path, body) =>
-      exchange(socketPath, body, (headers) =>
+    return (method, path, body, onLine) =>
+      exchange(socketPath, { body, onLine }, (headers) =>
         httpRequest({
           socketPath,
           method,
@@ -47,10 +53,10 @@ export function transportTo(target: AdminTarget): Transport {
   }
   const { host, port } = target;
   let identity: Promise<AdminIdentity> | undefined;
-  return async (method, path, body) => {
+  return async (method, path, body, onLine) => {
     identity ??= target.identity();
     const { context, checkServer } = await identity;
-    return exchange(`${host}:${port}`, body, (headers) => {
+    return exchange(`${host}:${port}`, { body, onLine }, (headers) => {
       const options: RequestOptions = {
         host,
         port,
@@ -74,16 +80,22 @@ export function transportTo(target: AdminTarget): Transport {
 
 type Start = (headers: Readonly<Record<string, string | number>>) => ClientRequest;
 
-function exchange(where: string, body: unknown, start: Start): Promise<string> {
+interface Ask {
+  readonly body: unknown;
+  readonly onLine: ((line: string) => void) | undefined;
+}
+
+function exchange(where: string, { body, onLine }: Ask, start: Start): Promise<string> {
   const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
   return new Promise((resolve, reject) => {
-    const request = start(
-      payload === undefined
+    const request = start({
+      ...(onLine === undefined ? {} : { accept: jsonLines }),
+      ...(payload === undefined
         ? {}
-        : { 'content-type': 'application/json', 'content-length': payload.length },
-    );
+        : { 'content-type': 'application/json', 'content-length': payload.length }),
+    });
     request.on('response', (response) => {
-      readAnswer(request, response).then(resolve, (error: unknown) => {
+      readAnswer(request, response, onLine).then(resolve, (error: unknown) => {
         reject(error instanceof Error ? failureOf(where, error) : error);
       });
     });
@@ -95,9 +107,15 @@ function exchange(where: string, body: unknown, start: Start): Promise<string> {
   });
 }
 
-async function readAnswer(request: ClientRequest, response: IncomingMessage): Promise<string> {
+async function readAnswer(
+  request: ClientRequest,
+  response: IncomingMessage,
+  onLine: Ask['onLine'],
+): Promise<string> {
   const chunks: Buffer[] = [];
   let length = 0;
+  // Bytes as characters, so that a character cut in two is whole again in its line.
+  let rest = '';
   for await (const chunk of response) {
     if (!Buffer.isBuffer(chunk)) continue;
     length += chunk.length;
@@ -107,6 +125,10 @@ async function readAnswer(request: ClientRequest, response: IncomingMessage): Pr
       throw error;
     }
     chunks.push(chunk);
+    if (onLine === undefined) continue;
+    const lines = (rest + chunk.toString('latin1')).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) onLine(Buffer.from(line, 'latin1').toString('utf8'));
   }
   const text = Buffer.concat(chunks).toString('utf8');
   const status = response.statusCode ?? 0;
@@ -164,5 +186,6 @@ function failureOf(where: string, error: Error): AdminError {
   );
 }
 
+export const jsonLines = 'application/x-ndjson';
 const timeoutMs = 30_000;
 const bodyBytesMax = 256 * 1024 * 1024;

@@ -30,6 +30,28 @@ export const protobufFileName = 'signet/node/v1/node_api.proto';
  * rest needs a node SVID (mutual TLS).
  */
 
+export const SecretHoldingState = {
+  SECRET_HOLDING_STATE_UNSPECIFIED: 0,
+  SECRET_HOLDING_STATE_ACKNOWLEDGED: 1,
+  /** SECRET_HOLDING_STATE_WAITING - Sent, and not answered yet. */
+  SECRET_HOLDING_STATE_WAITING: 2,
+  /** SECRET_HOLDING_STATE_REFUSED - It goes on with what it had before. */
+  SECRET_HOLDING_STATE_REFUSED: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type SecretHoldingState = (typeof SecretHoldingState)[keyof typeof SecretHoldingState];
+
+export namespace SecretHoldingState {
+  export type SECRET_HOLDING_STATE_UNSPECIFIED =
+    typeof SecretHoldingState.SECRET_HOLDING_STATE_UNSPECIFIED;
+  export type SECRET_HOLDING_STATE_ACKNOWLEDGED =
+    typeof SecretHoldingState.SECRET_HOLDING_STATE_ACKNOWLEDGED;
+  export type SECRET_HOLDING_STATE_WAITING = typeof SecretHoldingState.SECRET_HOLDING_STATE_WAITING;
+  export type SECRET_HOLDING_STATE_REFUSED = typeof SecretHoldingState.SECRET_HOLDING_STATE_REFUSED;
+  export type UNRECOGNIZED = typeof SecretHoldingState.UNRECOGNIZED;
+}
+
 export interface ChallengeRequest {
   attestor: string;
 }
@@ -80,6 +102,46 @@ export interface SyncRequest {
   /** How the clients of this node stand to each root, by hex key id; the whole picture each time. */
   trust: TrustReport[];
   agentVersion: string;
+  /** What this node's SDS clients made of the secrets they were sent; the whole picture each time, bounded. */
+  secretReports: SecretReport[];
+  /** Which of this node's SDS clients have which secret; the whole picture each time, at most 100. */
+  secretHoldings: SecretHolding[];
+  /** How many more there are. */
+  secretHoldingsLeftOut: number;
+}
+
+/** How the sidecars of one identity stand to one version of one secret. */
+export interface SecretHolding {
+  spiffeId: string;
+  /** The name that they asked by. */
+  name: string;
+  secretVersion: string;
+  state: SecretHoldingState;
+  /** How many streams stand so, and since when the first of them does. */
+  clients: number;
+  sinceMs: bigint;
+}
+
+/** How the SDS clients of this node stand to one version of a secret that was made under one authority. */
+export interface SecretReport {
+  /** Hex key id of the root; empty for a secret that no authority signed. */
+  authorityKeyId: string;
+  secretVersion: string;
+  acknowledged: number;
+  refused: number;
+  /** Sent, and not answered yet. */
+  waiting: number;
+  /** Some of those that refused, at most 20. */
+  refusals: SecretRefusal[];
+}
+
+export interface SecretRefusal {
+  spiffeId: string;
+  /** The name that the client asked by. */
+  name: string;
+  /** The client's own words, at most 512 characters. */
+  error: string;
+  sinceMs: bigint;
 }
 
 /** How many SDS and Workload API streams of this node have been sent, and have acknowledged, a bundle with this root. */
@@ -104,6 +166,54 @@ export interface SyncResponse {
   revokedSerials: string[];
   /** Hex key ids of authorities that must be trusted no longer than it takes to replace what stands under them. */
   taintedKeyIds: string[];
+  /** Identities that workloads of this node derive from what the agent attests of them. */
+  derivables: Derivable[];
+  /** The named secrets that entries of this node may have, without their values: these are read on demand. */
+  secrets: SecretHead[];
+  /** Bundles of other trust domains that entries of this node federate with: trust domain -> SPIFFE JWKS document. */
+  federatedBundles: { [key: string]: Buffer };
+}
+
+export interface SyncResponse_FederatedBundlesEntry {
+  key: string;
+  value: Buffer;
+}
+
+/**
+ * That a named secret exists, its newest version, and which entries (and derivables) of this node may
+ * read it. For a derivable it is a maybe: whose identity it becomes is judged at the read.
+ */
+export interface SecretHead {
+  name: string;
+  version: bigint;
+  /** Ids, or the one word "*": all entries and derivables that come with this state. */
+  entryIds: string[];
+}
+
+/** An identity that a rule gives to whichever workload of this node fits, named by facts of the workload. */
+export interface Derivable {
+  /** Names the rule and the node; a request may add "#" and a tag of its own. */
+  id: string;
+  /** What the workload must be; all must hold. */
+  selectors: string[];
+  /** The SPIFFE ID in order, the node's own facts already in it. */
+  parts: DerivablePart[];
+  x509SvidTtlMs: bigint;
+  hint: string;
+  priority: number;
+  createdAtMs: bigint;
+  /** Changes whenever an SVID made before must be made anew. */
+  revision: bigint;
+  /** As in Entry. */
+  federatesWith: string[];
+}
+
+export interface DerivablePart {
+  part:
+    | { $case: 'text'; value: string } //
+    /** Stands for what the one selector of the workload that begins with this goes on to say. */
+    | { $case: 'fact'; value: string }
+    | undefined;
 }
 
 export interface Entry {
@@ -117,6 +227,8 @@ export interface Entry {
   createdAtMs: bigint;
   /** Changes whenever an SVID made before must be made anew. */
   revision: bigint;
+  /** Other trust domains whose bundles this identity is given. */
+  federatesWith: string[];
 }
 
 export interface SignX509SvidsRequest {
@@ -126,6 +238,8 @@ export interface SignX509SvidsRequest {
 export interface SignX509SvidsRequest_Item {
   entryId: string;
   csr: Buffer;
+  /** For a derivable: the workload's selectors that it asks for, those of its facts among them, and no other. */
+  selectors: string[];
 }
 
 export interface SignX509SvidsResponse {
@@ -144,6 +258,8 @@ export interface SignX509SvidsResponse_Item {
 
 export interface SignX509SvidsResponse_Chain {
   certificates: Buffer[];
+  /** Whose end cut its life short: "issuer" or "entry"; absent: it is as long as the entry asks. */
+  cappedBy?: string | undefined;
 }
 
 export interface SignX509SvidsResponse_Refusal {
@@ -162,6 +278,8 @@ export interface MintJwtSvidsRequest_Item {
   audience: string[];
   /** 0 = the CA's default. */
   ttlMs: bigint;
+  /** As in SignX509SvidsRequest. */
+  selectors: string[];
 }
 
 export interface MintJwtSvidsResponse {
@@ -182,6 +300,39 @@ export interface MintJwtSvidsResponse_Minted {
   /** JWS compact serialization. */
   token: string;
   expiresAtMs: bigint;
+}
+
+export interface ReadSecretRequest {
+  entryId: string;
+  name: string;
+  /** 0 = the newest. */
+  version: bigint;
+  /** As in SignX509SvidsRequest. */
+  selectors: string[];
+}
+
+export interface ReadSecretResponse {
+  version: bigint;
+  /** A secret of one plain value has it under "". */
+  values: { [key: string]: Buffer };
+}
+
+export interface ReadSecretResponse_ValuesEntry {
+  key: string;
+  value: Buffer;
+}
+
+export interface SessionTicketKeysRequest {
+  entryId: string;
+  /** As in SignX509SvidsRequest. */
+  selectors: string[];
+}
+
+export interface SessionTicketKeysResponse {
+  /** 80 bytes each, newest first: the first seals, all open. */
+  keys: Buffer[];
+  /** When the next set is due. */
+  refreshAtMs: bigint;
 }
 
 function createBaseChallengeRequest(): ChallengeRequest {
@@ -584,7 +735,14 @@ export const RenewResponse: MessageFns<RenewResponse> = {
 };
 
 function createBaseSyncRequest(): SyncRequest {
-  return { appliedRevision: 0n, trust: [], agentVersion: '' };
+  return {
+    appliedRevision: 0n,
+    trust: [],
+    agentVersion: '',
+    secretReports: [],
+    secretHoldings: [],
+    secretHoldingsLeftOut: 0,
+  };
 }
 
 export const SyncRequest: MessageFns<SyncRequest> = {
@@ -602,6 +760,15 @@ export const SyncRequest: MessageFns<SyncRequest> = {
     }
     if (message.agentVersion !== '') {
       writer.uint32(26).string(message.agentVersion);
+    }
+    for (const v of message.secretReports) {
+      SecretReport.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.secretHoldings) {
+      SecretHolding.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.secretHoldingsLeftOut !== 0) {
+      writer.uint32(48).uint32(message.secretHoldingsLeftOut);
     }
     return writer;
   },
@@ -641,6 +808,328 @@ export const SyncRequest: MessageFns<SyncRequest> = {
             }
 
             message.agentVersion = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.secretReports.push(SecretReport.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.secretHoldings.push(SecretHolding.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.secretHoldingsLeftOut = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSecretHolding(): SecretHolding {
+  return { spiffeId: '', name: '', secretVersion: '', state: 0, clients: 0, sinceMs: 0n };
+}
+
+export const SecretHolding: MessageFns<SecretHolding> = {
+  encode(message: SecretHolding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.spiffeId !== '') {
+      writer.uint32(10).string(message.spiffeId);
+    }
+    if (message.name !== '') {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.secretVersion !== '') {
+      writer.uint32(26).string(message.secretVersion);
+    }
+    if (message.state !== 0) {
+      writer.uint32(32).int32(message.state);
+    }
+    if (message.clients !== 0) {
+      writer.uint32(40).uint32(message.clients);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error(
+          'value provided for field message.sinceMs of type int64 too large',
+        );
+      }
+      writer.uint32(48).int64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretHolding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretHolding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spiffeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.secretVersion = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.clients = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSecretReport(): SecretReport {
+  return {
+    authorityKeyId: '',
+    secretVersion: '',
+    acknowledged: 0,
+    refused: 0,
+    waiting: 0,
+    refusals: [],
+  };
+}
+
+export const SecretReport: MessageFns<SecretReport> = {
+  encode(message: SecretReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.authorityKeyId !== '') {
+      writer.uint32(10).string(message.authorityKeyId);
+    }
+    if (message.secretVersion !== '') {
+      writer.uint32(18).string(message.secretVersion);
+    }
+    if (message.acknowledged !== 0) {
+      writer.uint32(24).uint32(message.acknowledged);
+    }
+    if (message.refused !== 0) {
+      writer.uint32(32).uint32(message.refused);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(40).uint32(message.waiting);
+    }
+    for (const v of message.refusals) {
+      SecretRefusal.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.authorityKeyId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secretVersion = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.acknowledged = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.refused = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.refusals.push(SecretRefusal.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSecretRefusal(): SecretRefusal {
+  return { spiffeId: '', name: '', error: '', sinceMs: 0n };
+}
+
+export const SecretRefusal: MessageFns<SecretRefusal> = {
+  encode(message: SecretRefusal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.spiffeId !== '') {
+      writer.uint32(10).string(message.spiffeId);
+    }
+    if (message.name !== '') {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.error !== '') {
+      writer.uint32(26).string(message.error);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error(
+          'value provided for field message.sinceMs of type int64 too large',
+        );
+      }
+      writer.uint32(32).int64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretRefusal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretRefusal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spiffeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
             continue;
           }
         }
@@ -733,6 +1222,9 @@ function createBaseSyncResponse(): SyncResponse {
     crls: [],
     revokedSerials: [],
     taintedKeyIds: [],
+    derivables: [],
+    secrets: [],
+    federatedBundles: {},
   };
 }
 
@@ -764,6 +1256,20 @@ export const SyncResponse: MessageFns<SyncResponse> = {
     for (const v of message.taintedKeyIds) {
       writer.uint32(58).string(v!);
     }
+    for (const v of message.derivables) {
+      Derivable.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.secrets) {
+      SecretHead.encode(v!, writer.uint32(74).fork()).join();
+    }
+    globalThis.Object.entries(message.federatedBundles).forEach(
+      ([key, value]: [string, Buffer]) => {
+        SyncResponse_FederatedBundlesEntry.encode(
+          { key: key as any, value },
+          writer.uint32(82).fork(),
+        ).join();
+      },
+    );
     return writer;
   },
 
@@ -836,6 +1342,384 @@ export const SyncResponse: MessageFns<SyncResponse> = {
             message.taintedKeyIds.push(reader.string());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.derivables.push(Derivable.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.secrets.push(SecretHead.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            const entry10 = SyncResponse_FederatedBundlesEntry.decode(reader, reader.uint32());
+            if (entry10.value !== undefined) {
+              message.federatedBundles[entry10.key] = entry10.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSyncResponse_FederatedBundlesEntry(): SyncResponse_FederatedBundlesEntry {
+  return { key: '', value: Buffer.alloc(0) };
+}
+
+export const SyncResponse_FederatedBundlesEntry: MessageFns<SyncResponse_FederatedBundlesEntry> = {
+  encode(
+    message: SyncResponse_FederatedBundlesEntry,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.key !== '') {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SyncResponse_FederatedBundlesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSyncResponse_FederatedBundlesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSecretHead(): SecretHead {
+  return { name: '', version: 0n, entryIds: [] };
+}
+
+export const SecretHead: MessageFns<SecretHead> = {
+  encode(message: SecretHead, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== '') {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error(
+          'value provided for field message.version of type uint64 too large',
+        );
+      }
+      writer.uint32(16).uint64(message.version);
+    }
+    for (const v of message.entryIds) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretHead {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretHead();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.entryIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDerivable(): Derivable {
+  return {
+    id: '',
+    selectors: [],
+    parts: [],
+    x509SvidTtlMs: 0n,
+    hint: '',
+    priority: 0,
+    createdAtMs: 0n,
+    revision: 0n,
+    federatesWith: [],
+  };
+}
+
+export const Derivable: MessageFns<Derivable> = {
+  encode(message: Derivable, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== '') {
+      writer.uint32(10).string(message.id);
+    }
+    for (const v of message.selectors) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.parts) {
+      DerivablePart.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.x509SvidTtlMs !== 0n) {
+      if (BigInt.asUintN(64, message.x509SvidTtlMs) !== message.x509SvidTtlMs) {
+        throw new globalThis.Error(
+          'value provided for field message.x509SvidTtlMs of type uint64 too large',
+        );
+      }
+      writer.uint32(32).uint64(message.x509SvidTtlMs);
+    }
+    if (message.hint !== '') {
+      writer.uint32(42).string(message.hint);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(48).int32(message.priority);
+    }
+    if (message.createdAtMs !== 0n) {
+      if (BigInt.asIntN(64, message.createdAtMs) !== message.createdAtMs) {
+        throw new globalThis.Error(
+          'value provided for field message.createdAtMs of type int64 too large',
+        );
+      }
+      writer.uint32(56).int64(message.createdAtMs);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error(
+          'value provided for field message.revision of type uint64 too large',
+        );
+      }
+      writer.uint32(64).uint64(message.revision);
+    }
+    for (const v of message.federatesWith) {
+      writer.uint32(74).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Derivable {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDerivable();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.selectors.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.parts.push(DerivablePart.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.x509SvidTtlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.hint = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.priority = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.createdAtMs = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.federatesWith.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDerivablePart(): DerivablePart {
+  return { part: undefined };
+}
+
+export const DerivablePart: MessageFns<DerivablePart> = {
+  encode(message: DerivablePart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.part?.$case) {
+      case 'text':
+        writer.uint32(10).string(message.part.value);
+        break;
+      case 'fact':
+        writer.uint32(18).string(message.part.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DerivablePart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDerivablePart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.part = { $case: 'text', value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.part = { $case: 'fact', value: reader.string() };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -860,6 +1744,7 @@ function createBaseEntry(): Entry {
     priority: 0,
     createdAtMs: 0n,
     revision: 0n,
+    federatesWith: [],
   };
 }
 
@@ -906,6 +1791,9 @@ export const Entry: MessageFns<Entry> = {
         );
       }
       writer.uint32(72).uint64(message.revision);
+    }
+    for (const v of message.federatesWith) {
+      writer.uint32(82).string(v!);
     }
     return writer;
   },
@@ -995,6 +1883,14 @@ export const Entry: MessageFns<Entry> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.federatesWith.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1055,7 +1951,7 @@ export const SignX509SvidsRequest: MessageFns<SignX509SvidsRequest> = {
 };
 
 function createBaseSignX509SvidsRequest_Item(): SignX509SvidsRequest_Item {
-  return { entryId: '', csr: Buffer.alloc(0) };
+  return { entryId: '', csr: Buffer.alloc(0), selectors: [] };
 }
 
 export const SignX509SvidsRequest_Item: MessageFns<SignX509SvidsRequest_Item> = {
@@ -1068,6 +1964,9 @@ export const SignX509SvidsRequest_Item: MessageFns<SignX509SvidsRequest_Item> = 
     }
     if (message.csr.length !== 0) {
       writer.uint32(18).bytes(message.csr);
+    }
+    for (const v of message.selectors) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -1099,6 +1998,14 @@ export const SignX509SvidsRequest_Item: MessageFns<SignX509SvidsRequest_Item> = 
             }
 
             message.csr = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.selectors.push(reader.string());
             continue;
           }
         }
@@ -1232,7 +2139,7 @@ export const SignX509SvidsResponse_Item: MessageFns<SignX509SvidsResponse_Item> 
 };
 
 function createBaseSignX509SvidsResponse_Chain(): SignX509SvidsResponse_Chain {
-  return { certificates: [] };
+  return { certificates: [], cappedBy: undefined };
 }
 
 export const SignX509SvidsResponse_Chain: MessageFns<SignX509SvidsResponse_Chain> = {
@@ -1242,6 +2149,9 @@ export const SignX509SvidsResponse_Chain: MessageFns<SignX509SvidsResponse_Chain
   ): BinaryWriter {
     for (const v of message.certificates) {
       writer.uint32(10).bytes(v!);
+    }
+    if (message.cappedBy !== undefined) {
+      writer.uint32(18).string(message.cappedBy);
     }
     return writer;
   },
@@ -1265,6 +2175,14 @@ export const SignX509SvidsResponse_Chain: MessageFns<SignX509SvidsResponse_Chain
             }
 
             message.certificates.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.cappedBy = reader.string();
             continue;
           }
         }
@@ -1398,7 +2316,7 @@ export const MintJwtSvidsRequest: MessageFns<MintJwtSvidsRequest> = {
 };
 
 function createBaseMintJwtSvidsRequest_Item(): MintJwtSvidsRequest_Item {
-  return { entryId: '', audience: [], ttlMs: 0n };
+  return { entryId: '', audience: [], ttlMs: 0n, selectors: [] };
 }
 
 export const MintJwtSvidsRequest_Item: MessageFns<MintJwtSvidsRequest_Item> = {
@@ -1419,6 +2337,9 @@ export const MintJwtSvidsRequest_Item: MessageFns<MintJwtSvidsRequest_Item> = {
         );
       }
       writer.uint32(24).uint64(message.ttlMs);
+    }
+    for (const v of message.selectors) {
+      writer.uint32(34).string(v!);
     }
     return writer;
   },
@@ -1458,6 +2379,14 @@ export const MintJwtSvidsRequest_Item: MessageFns<MintJwtSvidsRequest_Item> = {
             }
 
             message.ttlMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.selectors.push(reader.string());
             continue;
           }
         }
@@ -1655,6 +2584,343 @@ export const MintJwtSvidsResponse_Minted: MessageFns<MintJwtSvidsResponse_Minted
   },
 };
 
+function createBaseReadSecretRequest(): ReadSecretRequest {
+  return { entryId: '', name: '', version: 0n, selectors: [] };
+}
+
+export const ReadSecretRequest: MessageFns<ReadSecretRequest> = {
+  encode(message: ReadSecretRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.entryId !== '') {
+      writer.uint32(10).string(message.entryId);
+    }
+    if (message.name !== '') {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error(
+          'value provided for field message.version of type uint64 too large',
+        );
+      }
+      writer.uint32(24).uint64(message.version);
+    }
+    for (const v of message.selectors) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadSecretRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadSecretRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entryId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.selectors.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReadSecretResponse(): ReadSecretResponse {
+  return { version: 0n, values: {} };
+}
+
+export const ReadSecretResponse: MessageFns<ReadSecretResponse> = {
+  encode(message: ReadSecretResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== 0n) {
+      if (BigInt.asUintN(64, message.version) !== message.version) {
+        throw new globalThis.Error(
+          'value provided for field message.version of type uint64 too large',
+        );
+      }
+      writer.uint32(8).uint64(message.version);
+    }
+    globalThis.Object.entries(message.values).forEach(([key, value]: [string, Buffer]) => {
+      ReadSecretResponse_ValuesEntry.encode(
+        { key: key as any, value },
+        writer.uint32(18).fork(),
+      ).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadSecretResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadSecretResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.version = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = ReadSecretResponse_ValuesEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.values[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReadSecretResponse_ValuesEntry(): ReadSecretResponse_ValuesEntry {
+  return { key: '', value: Buffer.alloc(0) };
+}
+
+export const ReadSecretResponse_ValuesEntry: MessageFns<ReadSecretResponse_ValuesEntry> = {
+  encode(
+    message: ReadSecretResponse_ValuesEntry,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.key !== '') {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value.length !== 0) {
+      writer.uint32(18).bytes(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadSecretResponse_ValuesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadSecretResponse_ValuesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSessionTicketKeysRequest(): SessionTicketKeysRequest {
+  return { entryId: '', selectors: [] };
+}
+
+export const SessionTicketKeysRequest: MessageFns<SessionTicketKeysRequest> = {
+  encode(
+    message: SessionTicketKeysRequest,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.entryId !== '') {
+      writer.uint32(10).string(message.entryId);
+    }
+    for (const v of message.selectors) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SessionTicketKeysRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessionTicketKeysRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entryId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.selectors.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseSessionTicketKeysResponse(): SessionTicketKeysResponse {
+  return { keys: [], refreshAtMs: 0n };
+}
+
+export const SessionTicketKeysResponse: MessageFns<SessionTicketKeysResponse> = {
+  encode(
+    message: SessionTicketKeysResponse,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    for (const v of message.keys) {
+      writer.uint32(10).bytes(v!);
+    }
+    if (message.refreshAtMs !== 0n) {
+      if (BigInt.asIntN(64, message.refreshAtMs) !== message.refreshAtMs) {
+        throw new globalThis.Error(
+          'value provided for field message.refreshAtMs of type int64 too large',
+        );
+      }
+      writer.uint32(16).int64(message.refreshAtMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SessionTicketKeysResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSessionTicketKeysResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.refreshAtMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 export type NodeApiService = typeof NodeApiService;
 export const NodeApiService = {
   /** A fresh nonce, for attestors that must prove possession of a key (x509pop). It is good for a minute. */
@@ -1734,6 +3000,35 @@ export const NodeApiService = {
     responseDeserialize: (value: Buffer): MintJwtSvidsResponse =>
       MintJwtSvidsResponse.decode(value),
   },
+  /**
+   * One named secret for one entry of this node. Whether the entry's identity may have it is judged by the
+   * CA, and each read is in the audit log before the values leave.
+   */
+  readSecret: {
+    path: '/signet.node.v1.NodeApi/ReadSecret' as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReadSecretRequest): Buffer =>
+      Buffer.from(ReadSecretRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadSecretRequest => ReadSecretRequest.decode(value),
+    responseSerialize: (value: ReadSecretResponse): Buffer =>
+      Buffer.from(ReadSecretResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadSecretResponse => ReadSecretResponse.decode(value),
+  },
+  /** The keys that all sidecars of one identity seal their TLS session tickets with, on whatever node. */
+  sessionTicketKeys: {
+    path: '/signet.node.v1.NodeApi/SessionTicketKeys' as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SessionTicketKeysRequest): Buffer =>
+      Buffer.from(SessionTicketKeysRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SessionTicketKeysRequest =>
+      SessionTicketKeysRequest.decode(value),
+    responseSerialize: (value: SessionTicketKeysResponse): Buffer =>
+      Buffer.from(SessionTicketKeysResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SessionTicketKeysResponse =>
+      SessionTicketKeysResponse.decode(value),
+  },
 } as const;
 
 export interface NodeApiServer extends UntypedServiceImplementation {
@@ -1752,6 +3047,13 @@ export interface NodeApiServer extends UntypedServiceImplementation {
   signX509Svids: handleUnaryCall<SignX509SvidsRequest, SignX509SvidsResponse>;
   /** JWT-SVIDs for workloads of this node, for the audiences named. One answer per request, in order. */
   mintJwtSvids: handleUnaryCall<MintJwtSvidsRequest, MintJwtSvidsResponse>;
+  /**
+   * One named secret for one entry of this node. Whether the entry's identity may have it is judged by the
+   * CA, and each read is in the audit log before the values leave.
+   */
+  readSecret: handleUnaryCall<ReadSecretRequest, ReadSecretResponse>;
+  /** The keys that all sidecars of one identity seal their TLS session tickets with, on whatever node. */
+  sessionTicketKeys: handleUnaryCall<SessionTicketKeysRequest, SessionTicketKeysResponse>;
 }
 
 export interface NodeApiClient extends Client {
@@ -1844,6 +3146,41 @@ export interface NodeApiClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: MintJwtSvidsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * One named secret for one entry of this node. Whether the entry's identity may have it is judged by the
+   * CA, and each read is in the audit log before the values leave.
+   */
+  readSecret(
+    request: ReadSecretRequest,
+    callback: (error: ServiceError | null, response: ReadSecretResponse) => void,
+  ): ClientUnaryCall;
+  readSecret(
+    request: ReadSecretRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReadSecretResponse) => void,
+  ): ClientUnaryCall;
+  readSecret(
+    request: ReadSecretRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReadSecretResponse) => void,
+  ): ClientUnaryCall;
+  /** The keys that all sidecars of one identity seal their TLS session tickets with, on whatever node. */
+  sessionTicketKeys(
+    request: SessionTicketKeysRequest,
+    callback: (error: ServiceError | null, response: SessionTicketKeysResponse) => void,
+  ): ClientUnaryCall;
+  sessionTicketKeys(
+    request: SessionTicketKeysRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SessionTicketKeysResponse) => void,
+  ): ClientUnaryCall;
+  sessionTicketKeys(
+    request: SessionTicketKeysRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SessionTicketKeysResponse) => void,
   ): ClientUnaryCall;
 }
 

@@ -18,10 +18,9 @@ export interface Secret {
   name: string;
   type:
     | { $case: 'tlsCertificate'; value: TlsCertificate }
-    | {
-        $case: 'validationContext';
-        value: CertificateValidationContext;
-      }
+    | { $case: 'sessionTicketKeys'; value: TlsSessionTicketKeys }
+    | { $case: 'validationContext'; value: CertificateValidationContext }
+    | { $case: 'genericSecret'; value: GenericSecret }
     | undefined;
 }
 
@@ -39,6 +38,20 @@ export interface DataSource {
 export interface TlsCertificate {
   certificateChain: DataSource | undefined;
   privateKey: DataSource | undefined;
+}
+
+export interface TlsSessionTicketKeys {
+  keys: DataSource[];
+}
+
+export interface GenericSecret {
+  secret: DataSource | undefined;
+  secrets: { [key: string]: DataSource };
+}
+
+export interface GenericSecret_SecretsEntry {
+  key: string;
+  value: DataSource | undefined;
 }
 
 export interface CertificateValidationContext {
@@ -76,8 +89,14 @@ export const Secret: MessageFns<Secret> = {
       case 'tlsCertificate':
         TlsCertificate.encode(message.type.value, writer.uint32(18).fork()).join();
         break;
+      case 'sessionTicketKeys':
+        TlsSessionTicketKeys.encode(message.type.value, writer.uint32(26).fork()).join();
+        break;
       case 'validationContext':
         CertificateValidationContext.encode(message.type.value, writer.uint32(34).fork()).join();
+        break;
+      case 'genericSecret':
+        GenericSecret.encode(message.type.value, writer.uint32(42).fork()).join();
         break;
     }
     return writer;
@@ -115,6 +134,17 @@ export const Secret: MessageFns<Secret> = {
             };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.type = {
+              $case: 'sessionTicketKeys',
+              value: TlsSessionTicketKeys.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
           case 4: {
             if (tag !== 34) {
               break;
@@ -123,6 +153,17 @@ export const Secret: MessageFns<Secret> = {
             message.type = {
               $case: 'validationContext',
               value: CertificateValidationContext.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.type = {
+              $case: 'genericSecret',
+              value: GenericSecret.decode(reader, reader.uint32()),
             };
             continue;
           }
@@ -251,6 +292,175 @@ export const TlsCertificate: MessageFns<TlsCertificate> = {
             }
 
             message.privateKey = DataSource.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTlsSessionTicketKeys(): TlsSessionTicketKeys {
+  return { keys: [] };
+}
+
+export const TlsSessionTicketKeys: MessageFns<TlsSessionTicketKeys> = {
+  encode(message: TlsSessionTicketKeys, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.keys) {
+      DataSource.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TlsSessionTicketKeys {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTlsSessionTicketKeys();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keys.push(DataSource.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGenericSecret(): GenericSecret {
+  return { secret: undefined, secrets: {} };
+}
+
+export const GenericSecret: MessageFns<GenericSecret> = {
+  encode(message: GenericSecret, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.secret !== undefined) {
+      DataSource.encode(message.secret, writer.uint32(10).fork()).join();
+    }
+    globalThis.Object.entries(message.secrets).forEach(([key, value]: [string, DataSource]) => {
+      GenericSecret_SecretsEntry.encode(
+        { key: key as any, value },
+        writer.uint32(18).fork(),
+      ).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GenericSecret {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGenericSecret();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secret = DataSource.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = GenericSecret_SecretsEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.secrets[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGenericSecret_SecretsEntry(): GenericSecret_SecretsEntry {
+  return { key: '', value: undefined };
+}
+
+export const GenericSecret_SecretsEntry: MessageFns<GenericSecret_SecretsEntry> = {
+  encode(
+    message: GenericSecret_SecretsEntry,
+    writer: BinaryWriter = new BinaryWriter(),
+  ): BinaryWriter {
+    if (message.key !== '') {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      DataSource.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GenericSecret_SecretsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error('protobuf decode recursion limit exceeded');
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGenericSecret_SecretsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = DataSource.decode(reader, reader.uint32());
             continue;
           }
         }

@@ -1,48 +1,47 @@
 /** The certificate authority, assembled in reading order: what is opened first is closed last. */
 
 import { join } from 'node:path';
-import { NodeApiService } from '../api/index.ts';
 import { type Clock, type Closable, type Logger, type Random, Scope } from '../core/index.ts';
 import { createRpcServer } from '../rpc/index.ts';
 import type { SpiffeId } from '../spiffe/index.ts';
 import { startAdminServer } from './admin/admin-server.ts';
+import { startTtlCheck } from './admin/stored-ttls.ts';
 import { loadAttestors } from './attestation/load-attestors.ts';
-import { openAuditLog } from './audit/log.ts';
+import { usualPace } from './audit/log.ts';
+import { openRememberedLog } from './audit-memory/remembered-log.ts';
 import { loadAuditKey } from './authority/audit-key.ts';
-import { openAuthorities } from './authority/authorities.ts';
-import { loadKeyEncryptionKey } from './authority/key-encryption-key.ts';
-import { hasArrived } from './authority/evidence.ts';
-import { createKeyStore } from './authority/key-store.ts';
-import { openJwtKeys } from './authority/jwt-keys.ts';
-import { checkLifetimes } from './authority/lifetimes.ts';
-import { loadUpstream } from './authority/load-upstream.ts';
-import { checkRotationPolicy } from './authority/rotation-policy.ts';
+import { revokedAuthorities } from './authority/list-issuers.ts';
+import { openKeys } from './authority/open-keys.ts';
 import { claimStore } from './authority/store-identity.ts';
 import type { CaConfig } from './config.ts';
 import { openClockGuard } from './guards/clock-guard.ts';
 import { createIssuanceGate } from './guards/gate.ts';
+import { judgeConfig } from './judge-config.ts';
 import type { IssuanceDeps } from './issuance/issue.ts';
 import { openPolicyFile } from './issuance/policy-file.ts';
 import { openSerials } from './issuance/serial.ts';
+import { openSignatures } from './issuance/signing-workers.ts';
 import type { MintDeps } from './jwt/mint-jwt-svid.ts';
 import { measureCa, measureIssuance, measureRevocations } from './metrics/ca-metrics.ts';
+import { measureMinting, measureVerdicts } from './metrics/issuance-metrics.ts';
 import { measureAuditLog } from './metrics/measured-audit-log.ts';
 import { measureStore } from './metrics/measured-store.ts';
 import { startMetricsListener } from './metrics/metrics-listener.ts';
 import { createReadiness } from './metrics/readiness.ts';
 import { createPrometheusMetrics } from './metrics/prometheus-metrics.ts';
 import { ConnectedNodes } from './node-api/connected-nodes.ts';
-import { nodeApiService } from './node-api/node-api-service.ts';
+import { nodeApiDefinition } from './node-api/entry-messages.ts';
+import { nodeApiService, nodeMessageBytesMax } from './node-api/node-api-service.ts';
 import { NodePeers } from './node-api/node-peers.ts';
 import { startServerSvid } from './node-api/server-svid.ts';
-import { auditedEntry } from './registry/audited-entry.ts';
 import { startPruning } from './registry/pruning.ts';
-import type { RegistrationEntry } from './registry/registration-entry.ts';
-import type { AttestedNode } from './registry/attested-node.ts';
+import { liveNodes } from './registry/live-nodes.ts';
 import { startOidcServer } from './oidc/oidc-server.ts';
-import { createRegistry, type Registry } from './registry/registry.ts';
+import { createRegistry } from './registry/registry.ts';
 import { openRegistryView } from './registry/registry-view.ts';
+import { openForeignBundles } from './federation/foreign-bundles.ts';
 import { openRevocations } from './revocation/revocations.ts';
+import { openSecrets } from './secrets/open-secrets.ts';
 import { openLevelStore } from './store/level-store.ts';
 
 export interface CaDeps {
@@ -84,39 +83,36 @@ export async function startCa(config: CaConfig, deps: CaDeps): Promise<RunningCa
 }
 
 async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<RunningCa> {
-  const { trustDomain, lifetimes } = config;
+  const { trustDomain, lifetimes, clockToleranceMs: toleranceMs } = config;
+  const { issuingMs } = lifetimes;
   const { clock, random, log } = deps;
   const startedAtMs = clock.wallMs();
   // Whoever counts registers what it counts here: `metrics.counter`, `gauge`, `histogram`, or `countOf` a number.
   const metrics = createPrometheusMetrics();
 
-  // What the operator gave, judged before anything is made.
-  checkLifetimes(lifetimes);
-  checkRotationPolicy(config.rotation, lifetimes);
-  const upstream =
-    config.upstream === undefined
-      ? undefined
-      : await loadUpstream(config.upstream, {
-          environment: deps.environment,
-          trustDomain,
-          nowMs: startedAtMs,
-        });
-  const keyEncryptionKey = await loadKeyEncryptionKey(config.keyEncryptionKey, deps.environment);
-  const keyStore = createKeyStore(keyEncryptionKey, random);
+  const { keyStore, upstream } = await judgeConfig(config, { ...deps, nowMs: startedAtMs });
 
   // State: the store is locked for this process, and must be of this trust domain and key.
   const opened = scope.add(await openLevelStore({ directory: join(config.data, 'store') }));
   const { store, outcomes: storeOutcomes } = measureStore(opened, clock, metrics);
   await claimStore(store, keyStore, trustDomain);
+  // Before whatever acts on the time: a step that was taken too early stays taken.
+  const clockGuard = scope.add(await openClockGuard({ store, clock, log, toleranceMs, issuingMs }));
+  const mayForget = (): boolean => clockGuard.trust() === 'sure';
 
   // The audit log before whatever has something to record.
   const auditDirectory = join(config.data, 'audit');
   const auditFiles = scope.add(
-    await openAuditLog({
+    await openRememberedLog({
+      store,
       directory: auditDirectory,
       clock,
+      log,
+      segmentBytesMax: config.auditSegmentBytes,
       signKey: await loadAuditKey(store, keyStore),
       origin: `${trustDomain}/signet/audit`,
+      pace: usualPace,
+      archivableAfterMs: Math.max(issuingMs, config.jwt.ttlMsMax) + lifetimes.backdateMs,
     }),
   );
   const { audit, outcomes: auditOutcomes } = measureAuditLog(auditFiles, clock, metrics);
@@ -130,38 +126,30 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
 
   // Keys: only what is below here can reach a Signer, and only through issuance.
   const serials = await openSerials(store, random);
-  const connected = new ConnectedNodes(clock);
-  for (const node of await liveNodes(registry, startedAtMs)) {
-    connected.expect(node.id, node.notAfterMs);
-  }
-  const jwtKeys = scope.add(
-    await openJwtKeys({
+  const connected = new ConnectedNodes(clock, clockGuard);
+  // By a clock that is not believed nobody's certificate has ended.
+  const isTrusted = clockGuard.doubt('settled') === undefined;
+  const live = await liveNodes(registry, isTrusted ? startedAtMs : 0);
+  for (const { id, notAfterMs } of live) connected.expect(id, notAfterMs);
+  const signatures = openSignatures(config.signingWorkers);
+  const { jwtKeys, authorities } = await openKeys(
+    {
+      signatures,
       store,
       keyStore,
       audit,
       clock,
-      log,
-      lifeMs: lifetimes.issuingMs,
-      hasArrived: (kid) => hasArrived(connected.nodesOf(kid), config.rotation.threshold),
-    }),
-  );
-  const authorities = scope.add(
-    await openAuthorities({
-      store,
-      keyStore,
-      audit,
-      clock,
+      clockJudgement: clockGuard,
       log,
       trustDomain,
       lifetimes,
-      jwtKeys: jwtKeys.published,
-      rotation: {
-        policy: config.rotation,
-        propagationOf: (id) => connected.propagationOf(id),
-      },
+      tokenMs: config.jwt.ttlMsMax,
+      policy: config.rotation,
+      connected,
       upstream,
       nextSerial: () => serials.next(),
-    }),
+    },
+    scope,
   );
   let issued = 0;
   // The view follows the store; a node that was attested a moment ago may not be in it yet.
@@ -169,6 +157,8 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     const node = entries.node(id) ?? (await registry.getNode(id));
     return node !== undefined && node.banned === undefined;
   };
+  const nodeStands = async (id: SpiffeId): Promise<boolean> =>
+    ((await registry.getNode(id)) ?? { banned: true }).banned === undefined;
   const { trust } = authorities;
   const revocations = scope.add(
     await openRevocations({
@@ -178,11 +168,26 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
       clock,
       log,
       issuers: () => authorities.listIssuers(),
+      revokedAuthorities: () => revokedAuthorities(authorities.current(), clock.wallMs()),
       trust,
       backdateMs: lifetimes.backdateMs,
-      issuingMs: lifetimes.issuingMs,
+      issuingMs,
+      mayForget,
     }),
   );
+  const secrets = scope.add(
+    await openSecrets({
+      store,
+      keyStore,
+      trustDomain,
+      ticketEpochMs: config.ticketEpochMs,
+      whyBlocked: (id) => revocations.whyBlocked(id),
+      clock,
+      random,
+      log,
+    }),
+  );
+  const foreignBundles = await openForeignBundles({ store, audit, clock, trust });
   // What the operator's rules say, before any key is asked to sign.
   const policyFile = await openPolicyFile(config.policy, {
     clock,
@@ -190,17 +195,20 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     log,
     nodeSelectors: (id) => entries.node(id)?.selectors ?? [],
   });
-  const policy = policyFile.judge === undefined ? {} : { policy: policyFile.judge };
+  const judge = measureVerdicts(metrics, policyFile.judge);
+  const policy = judge === undefined ? {} : { policy: judge };
   const issuance: IssuanceDeps = {
     ...policy,
     trustDomain,
     lifetimes,
     clock,
     authorities,
+    signatures,
     serials,
     audit,
     isNode,
-    authorizedEntry: (nodeId, entryId) => entries.authorizedEntry(nodeId, entryId),
+    nodeStands,
+    authorizedEntry: (...asked) => entries.authorizedEntry(...asked),
     whyBlocked: (id) => revocations.whyBlocked(id),
     onRecorded: (event) => revocations.issued(event),
     observer: measureIssuance(metrics),
@@ -216,38 +224,39 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     keys: jwtKeys,
     audit,
     lifetimes: config.jwt,
+    observer: measureMinting(metrics),
     whyBlocked: (id) => revocations.whyBlocked(id),
+    nodeStands,
     ...(config.oidc === undefined ? {} : { issuer: config.oidc.issuer }),
   };
 
   // What stands before issuance: the clock, a rate for each node and for all, fair turns.
-  const { limits, clockToleranceMs } = config;
-  const clockGuard = await openClockGuard({ store, clock, log, toleranceMs: clockToleranceMs });
-  const gate = createIssuanceGate({ limits, clock, clockGuard });
+  const gate = createIssuanceGate({ limits: config.limits, clock, clockGuard });
 
-  const recordExpired = async (entry: RegistrationEntry): Promise<void> => {
-    await audit.append({ actor: system, type: 'entry.deleted', entry: auditedEntry(entry) });
-  };
-  scope.add(startPruning({ registry, recordExpired, clock, log }));
+  scope.add(startTtlCheck({ registry, lifetimes, jwt, log }));
+  scope.add(startPruning({ registry, audit, clock, log, mayForget }));
 
   // The door for agents.
   const attestors = await loadAttestors(config.attestors, {
     trustDomain,
     registry,
+    audit,
     clock,
     random,
     log,
   });
-  const svid = scope.add(await startServerSvid({ issuance, trust, clock, log }));
+  const svid = scope.add(
+    await startServerSvid({ issuance, trust, clock, log, clockJudgement: clockGuard }),
+  );
   const peers = new NodePeers({
     clock,
     trust,
     isNode,
     isRevoked: (serial) => revocations.isRevoked(serial),
   });
-  const server = scope.add(createRpcServer(log));
+  const server = scope.add(createRpcServer(log, { messageBytesMax: nodeMessageBytesMax }));
   server.addService(
-    NodeApiService,
+    nodeApiDefinition,
     nodeApiService(server.lookup, {
       attestors,
       issuance,
@@ -259,6 +268,9 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
       entries,
       connected,
       revocations,
+      secrets,
+      secretHeads: secrets.heads,
+      foreignBundles,
       peers,
       x509SvidMs: lifetimes.x509SvidMs,
       clock,
@@ -278,8 +290,8 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
 
   // What is measured, and the door for whoever scrapes and probes.
   measureCa(metrics, {
-    clock,
-    authorities: () => authorities.current(),
+    authorities,
+    jwtKeys,
     connected,
     counts: () => entries.counts(),
     gate,
@@ -289,6 +301,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
     clock,
     random,
     authorities,
+    jwtKeys,
     audit: auditOutcomes,
     store: storeOutcomes,
     directory: config.data,
@@ -311,14 +324,20 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
         random,
         store,
         authorities,
+        jwtKeys,
         registry,
         counts: () => entries.counts(),
         connected,
         revocations,
+        foreignBundles,
+        secrets: secrets.store,
         authorizedEntry: (nodeId, entryId) => issuance.authorizedEntry(nodeId, entryId),
+        administrators: entries,
         policies: policyFile,
         jwt,
+        gate,
         audit,
+        archiveMarker: auditFiles,
         auditDirectory,
         startedAtMs,
         version,
@@ -351,21 +370,5 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
 }
 
 const system = { kind: 'system', id: 'ca' } as const;
-
-/** Nodes whose certificate is still good: they were connected before this start, and will be again. */
-async function liveNodes(
-  registry: Pick<Registry, 'listNodes'>,
-  nowMs: number,
-): Promise<readonly AttestedNode[]> {
-  const live: AttestedNode[] = [];
-  for (let after: string | undefined; ; ) {
-    const page = await registry.listNodes(after === undefined ? {} : { after });
-    live.push(
-      ...page.items.filter(({ notAfterMs, banned }) => notAfterMs > nowMs && banned === undefined),
-    );
-    if (page.next === undefined) return live;
-    after = page.next;
-  }
-}
 
 const version = '0.1.0';

@@ -19,11 +19,12 @@ test('everything that has a good default has one', () => {
     },
     limits: {
       signingPerSecond: 2000,
-      signingPerNodePerSecond: 200,
+      signingPerNodePerSecond: 400,
       attestationsPerSecond: 200,
       queue: 4096,
     },
     clockToleranceMs: 5000,
+    ticketEpochMs: 43_200_000,
     attestors: {},
     jwt: { ttlMs: 300_000, ttlMsMax: 3_600_000 },
     rotation: { threshold: 1, deadlineMs: 3_600_000, automatic: true },
@@ -40,6 +41,13 @@ test('what is given is taken', () => {
   });
 });
 
+const role = (id: string): string =>
+  `admin:\n  listen: 127.0.0.1:0\n  roles:\n    - spiffeId: ${id}\n      role: viewer\n`;
+
+test.for(['spiffe://mesh.test/ops', 'spiffe://mesh.test/*'])('a role may be of %s', (id) => {
+  expect(parseCaConfig(least + role(id), 'ca.yaml').admin?.roles).toHaveLength(1);
+});
+
 describe('a fault names its line, its key and the reason', () => {
   test.for([
     ['trustDomian: x\n', 'ca.yaml:4:1: trustDomian: unknown key'],
@@ -50,6 +58,11 @@ describe('a fault names its line, its key and the reason', () => {
     ['adminSocket: admin.sock\n', 'is not absolute'],
     [`adminSocket: /${'a'.repeat(110)}\n`, 'the system allows 107'],
     ['logLevel: loud\n', 'logLevel'],
+    [
+      role('spiffe://other.test/ops'),
+      'ca.yaml:7:17: admin.roles[0].spiffeId: other.test is not this CA',
+    ],
+    [role('spiffe://other.test/*'), 'ca.yaml:7:17: admin.roles[0].spiffeId: other.test is not'],
   ] as const)('%s', ([line, text]) => {
     expect(() => parseCaConfig(least + line, 'ca.yaml')).toThrow(text);
   });

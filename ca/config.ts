@@ -12,14 +12,15 @@ import {
   socketPathField,
 } from '../core/index.ts';
 import { parseTrustDomain, type TrustDomain, TrustDomainError } from '../spiffe/index.ts';
-import { roleRuleField, type RoleRule } from './admin/admin-roles.ts';
+import { roleRuleField, type RoleRule, strangerTo } from './admin/admin-roles.ts';
 import type { AttestorsConfig } from './attestation/load-attestors.ts';
 import type { KeyEncryptionKeySource } from './authority/key-encryption-key.ts';
 import { defaultLifetimes, type Lifetimes } from './authority/lifetimes.ts';
 import { rotationPolicyOf, type RotationPolicy } from './authority/rotation-policy.ts';
 import type { UpstreamSource } from './authority/load-upstream.ts';
 import { type Limits, limitsField } from './guards/limits.ts';
-import { type JwtConfig, jwtField } from './jwt/jwt-config.ts';
+import { signingWorkersMax } from './issuance/signing-workers.ts';
+import { type JwtConfig, jwtConfigOf, jwtField } from './jwt/jwt-config.ts';
 import { type OidcConfig, oidcField } from './oidc/oidc-config.ts';
 
 export interface CaConfig {
@@ -51,8 +52,14 @@ export interface CaConfig {
   readonly oidc?: OidcConfig | undefined;
   /** How much it takes on at once; over it, agents are told when to come again. */
   readonly limits: Limits;
-  /** How far the clock may go back before certificates are refused. */
+  /** How long session-ticket keys are the newest; they open tickets for two epochs more. */
+  readonly ticketEpochMs: number;
+  /** Threads that signatures may keep busy; 0: the main thread makes them; absent: by the machine's cores. */
+  readonly signingWorkers?: number | undefined;
+  /** How far the clock may go back before certificates are refused, and ahead before steps wait for it. */
   readonly clockToleranceMs: number;
+  /** How large a segment of the audit log grows before it is sealed; absent: 64 MiB. */
+  readonly auditSegmentBytes?: number | undefined;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -60,10 +67,12 @@ export interface CaConfig {
 export function parseCaConfig(text: string, fileName: string): CaConfig {
   const {
     lifetimes: given,
+    jwt,
     rotation,
     upstream,
     adminSocket,
     clockTolerance,
+    ticketEpoch,
     ...rest
   } = parseConfig(text, fileName, schema);
   const socket = adminSocket ?? join(rest.data, 'admin.sock');
@@ -86,7 +95,9 @@ export function parseCaConfig(text: string, fileName: string): CaConfig {
     ...rest,
     adminSocket: socket,
     clockToleranceMs: clockTolerance,
+    ticketEpochMs: ticketEpoch,
     lifetimes,
+    jwt: jwtConfigOf(jwt, lifetimes.issuingMs),
     rotation: rotationPolicyOf(rotation ?? {}, lifetimes),
     ...(upstream === undefined ? {} : { upstream }),
   };
@@ -106,7 +117,7 @@ const absolutePathField = z
   .string()
   .refine((path) => path.startsWith('/'), { message: 'must be an absolute path' });
 
-const schema = z.strictObject({
+const fields = z.strictObject({
   trustDomain: trustDomainField,
   data: absolutePathField,
   listen: addressField.default({ host: '::', port: 7443 }),
@@ -142,12 +153,22 @@ const schema = z.strictObject({
     .union(
       [
         z.strictObject({ certificate: absolutePathField, key: absolutePathField }),
+        z.strictObject({
+          certificate: absolutePathField,
+          key: absolutePathField,
+          passwordFile: absolutePathField,
+        }),
+        z.strictObject({
+          certificate: absolutePathField,
+          key: absolutePathField,
+          passwordEnv: z.string().min(1),
+        }),
         z.strictObject({ pkcs12: absolutePathField, passwordFile: absolutePathField }),
         z.strictObject({ pkcs12: absolutePathField, passwordEnv: z.string().min(1) }),
       ],
       {
         error:
-          'give { certificate, key }, { pkcs12, passwordFile } or { pkcs12, passwordEnv }, with absolute paths',
+          'give { certificate, key } (and passwordFile or passwordEnv if the key is encrypted), { pkcs12, passwordFile } or { pkcs12, passwordEnv }, with absolute paths',
       },
     )
     .optional(),
@@ -158,7 +179,25 @@ const schema = z.strictObject({
   jwt: jwtField,
   oidc: oidcField.optional(),
   limits: limitsField,
+  signingWorkers: z.int().min(0).max(signingWorkersMax).optional(),
   // NTP slews below a second and steps above; a restored virtual machine is off by hours.
   clockTolerance: durationField.default(5000),
+  // Long enough that clients come back with a ticket, short enough that a stolen key opens little.
+  ticketEpoch: durationField.default(12 * 3_600_000),
+  // Below the first, a segment would hold a single record of the largest size; above the second, a start takes seconds.
+  auditSegmentBytes: z
+    .int()
+    .min(64 * 1024)
+    .max(1024 ** 3)
+    .optional(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+});
+
+const schema = fields.superRefine(({ trustDomain, admin }, context) => {
+  for (const [index, rule] of (admin?.roles ?? []).entries()) {
+    const stranger = strangerTo(trustDomain, rule);
+    if (stranger === undefined) continue;
+    const message = `${stranger} is not this CA's trust domain ${trustDomain}: nobody there can call its admin API`;
+    context.addIssue({ code: 'custom', path: ['admin', 'roles', index, 'spiffeId'], message });
+  }
 });

@@ -9,7 +9,7 @@ import { AdminError } from '../../api/index.ts';
 import type { Clock, Watch } from '../../core/index.ts';
 import { type Certificate, CertificateError, parseCertificate } from '../../pki/index.ts';
 import { peerChainOf, readPeerCredentials } from '../../rpc/index.ts';
-import { type SvidVerdict, verifyX509Svid } from '../../spiffe/index.ts';
+import { type SpiffeId, type SvidVerdict, verifyX509Svid } from '../../spiffe/index.ts';
 import type { Actor } from '../audit/event.ts';
 import type { Trust } from '../authority/trust.ts';
 import { type Grant, grantsOf, holdsRole, type RoleRule } from './admin-roles.ts';
@@ -19,6 +19,8 @@ export interface AdminCaller {
   readonly grants: readonly Grant[];
   /** Whether this caller may hand out that identity: one that has a role is an admin's to give. */
   readonly mayGive: (spiffeId: string) => boolean;
+  /** Whether that is so for every identity. */
+  readonly mayGiveAll: boolean;
 }
 
 export interface AdminCallersDeps {
@@ -26,6 +28,10 @@ export interface AdminCallersDeps {
   readonly trust: Watch<Trust>;
   readonly roles: readonly RoleRule[];
   readonly isRevoked: (serial: string) => boolean;
+  /** Whether the leaf was issued by an entry in force that has the admin flag. */
+  readonly isOfAdminEntry: (serial: string, id: SpiffeId) => boolean;
+  /** Whether an entry with the admin flag names the ID. */
+  readonly isAdministrator: (id: string) => boolean;
   /** The user that the CA runs as: it and root are administrators on the Unix socket. */
   readonly uid: number | undefined;
 }
@@ -67,14 +73,25 @@ export class AdminCallers {
       );
     }
     const address = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
-    const { roles } = this.#deps;
-    const grants = grantsOf(roles, verdict.id);
+    const { roles, isAdministrator } = this.#deps;
+    const grants = [...grantsOf(roles, verdict.id), ...this.#entryGrants(socket, verdict.id)];
     const isAdmin = grants.some(({ role, paths }) => role === 'admin' && paths === undefined);
     return {
       actor: { kind: 'admin', id: verdict.id, address },
       grants,
-      mayGive: (spiffeId) => isAdmin || !holdsRole(roles, spiffeId),
+      mayGive: (spiffeId) => isAdmin || !(holdsRole(roles, spiffeId) || isAdministrator(spiffeId)),
+      mayGiveAll: isAdmin,
     };
+  }
+
+  /**
+   * The flag is the entry's, and the certificate must be of that entry: the same ID may also come from an entry
+   * without it, or from a rule that takes an agent's word for who its workloads are.
+   */
+  #entryGrants(socket: Socket, id: SpiffeId): readonly Grant[] {
+    const [leaf] = this.#chains.get(socket) ?? [];
+    if (leaf === undefined || !this.#deps.isOfAdminEntry(leaf.serial, id)) return [];
+    return [{ role: 'admin' }];
   }
 
   #localCaller(socket: Socket): AdminCaller {
@@ -87,6 +104,7 @@ export class AdminCallers {
       actor: { kind: 'admin', id: `uid:${uid} pid:${pid}`, uid, pid },
       grants: isOwner ? [{ role: 'admin' }] : [],
       mayGive: () => isOwner,
+      mayGiveAll: isOwner,
     };
     this.#local.set(socket, caller);
     return caller;

@@ -7,8 +7,12 @@ import type { Clock, Random } from '../../core/index.ts';
 import type { TrustDomain } from '../../spiffe/index.ts';
 import type { Actor } from '../audit/event.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
+import type { ArchiveMarker } from '../audit-memory/remembered-log.ts';
 import type { Authorities } from '../authority/authorities.ts';
+import type { RotatingJwtKeys } from '../authority/jwt-keys.ts';
 import type { Lifetimes } from '../authority/lifetimes.ts';
+import type { ForeignBundles } from '../federation/foreign-bundles.ts';
+import type { IssuanceGate } from '../guards/gate.ts';
 import type { PolicyFile } from '../issuance/policy-file.ts';
 import type { SubjectDeps } from '../issuance/profile.ts';
 import type { MintDeps } from '../jwt/mint-jwt-svid.ts';
@@ -16,9 +20,12 @@ import type { PrometheusMetrics } from '../metrics/prometheus-metrics.ts';
 import type { Readiness } from '../metrics/readiness.ts';
 import type { ConnectedNodes } from '../node-api/connected-nodes.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { RegistryView } from '../registry/registry-view.ts';
 import type { Revocations } from '../revocation/revocations.ts';
+import type { SecretStore } from '../secrets/secret-store.ts';
 import type { Store } from '../store/store.ts';
 import type { AdminCaller } from './admin-caller.ts';
+import type { Reach } from './admin-roles.ts';
 
 export interface AdminDeps {
   readonly trustDomain: TrustDomain;
@@ -27,22 +34,29 @@ export interface AdminDeps {
   readonly random: Random;
   readonly store: Pick<Store, 'revision' | 'range'>;
   readonly authorities: Authorities;
+  readonly jwtKeys: RotatingJwtKeys;
   readonly registry: Registry;
   readonly counts: () => { readonly entries: number; readonly nodes: number };
   readonly connected: ConnectedNodes;
   readonly revocations: Revocations;
+  readonly foreignBundles: ForeignBundles;
+  readonly secrets: SecretStore;
   /** The entry, if this node may serve it; those that rules derive are among them. */
   readonly authorizedEntry: SubjectDeps['authorizedEntry'];
+  /** Who has a role by the admin flag of an entry. */
+  readonly administrators: Pick<RegistryView, 'givesAdmin' | 'isAdministrator'>;
   readonly policies: PolicyFile;
   readonly jwt: MintDeps;
+  readonly gate: Pick<IssuanceGate, 'sign'>;
   readonly audit: AuditLog;
+  readonly archiveMarker: ArchiveMarker;
   /** Where the log's files are. */
   readonly auditDirectory: string;
   readonly startedAtMs: number;
   readonly version: string;
   readonly agentAddress: string;
   readonly issued: () => number;
-  readonly metrics: Pick<PrometheusMetrics, 'text' | 'contentType'>;
+  readonly metrics: Pick<PrometheusMetrics, 'text' | 'contentType' | 'counter' | 'histogram'>;
   readonly readiness: () => Promise<Readiness>;
 }
 
@@ -57,9 +71,20 @@ export function reachOf(request: FastifyRequest): readonly string[] | undefined 
   return known === undefined ? [] : known.paths;
 }
 
+/** The same, grant by grant; undefined: everywhere. */
+export function reachesOf(request: FastifyRequest): readonly Reach[] | undefined {
+  const known = admitted.get(request);
+  return known === undefined ? [] : known.reaches;
+}
+
 /** Whether the caller may hand out that identity. */
 export function mayGive(request: FastifyRequest, spiffeId: string): boolean {
   return admitted.get(request)?.caller.mayGive(spiffeId) ?? false;
+}
+
+/** Whether it may hand out every one. */
+export function mayGiveAll(request: FastifyRequest): boolean {
+  return admitted.get(request)?.caller.mayGiveAll ?? false;
 }
 
 /** Once it is decided that the caller may make this call at all. */
@@ -67,8 +92,9 @@ export function admit(
   request: FastifyRequest,
   caller: AdminCaller,
   paths: readonly string[] | undefined,
+  reaches: readonly Reach[] | undefined,
 ): void {
-  admitted.set(request, { caller, paths });
+  admitted.set(request, { caller, paths, reaches });
 }
 
 /** Throws {@link AdminError} `request_invalid` that names every fault. */
@@ -86,6 +112,10 @@ export function parseWith<Schema extends z.ZodType>(
 
 const admitted = new WeakMap<
   FastifyRequest,
-  { readonly caller: AdminCaller; readonly paths: readonly string[] | undefined }
+  {
+    readonly caller: AdminCaller;
+    readonly paths: readonly string[] | undefined;
+    readonly reaches: readonly Reach[] | undefined;
+  }
 >();
 const nobody: Actor = { kind: 'admin', id: '' };

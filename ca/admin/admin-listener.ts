@@ -1,9 +1,10 @@
 /** The admin API over TCP: mutual TLS with SVIDs of our own trust domain, and nothing without one. */
 
 import type { Server as HttpServer } from 'node:http';
-import { createServer, type SecureContext, type TLSSocket } from 'node:tls';
+import { createServer, type Socket } from 'node:net';
+import type { SecureContext, TLSSocket } from 'node:tls';
 import type { Closable, Logger } from '../../core/index.ts';
-import { listening } from '../../rpc/index.ts';
+import { listening, startTlsHandshake } from '../../rpc/index.ts';
 import type { AdminCallers } from './admin-caller.ts';
 
 export interface AdminListener extends Closable {
@@ -24,6 +25,9 @@ export async function startAdminListener(p: {
   const accept = (socket: TLSSocket): void => {
     const reason = p.callers.admit(socket);
     if (reason === undefined) {
+      socket.on('error', (error) =>
+        log.debug('admin connection failed', { reason: error.message }),
+      );
       http.emit('connection', socket);
       return;
     }
@@ -31,30 +35,18 @@ export async function startAdminListener(p: {
     log.warn('an admin peer was refused', { address, reason });
     socket.destroy();
   };
-  const server = createServer(
-    {
-      ALPNProtocols: ['http/1.1'],
-      requestCert: true,
-      // The peer is judged against our own bundle by SPIFFE's rules, not by a store of roots.
-      rejectUnauthorized: false,
-      minVersion: 'TLSv1.3',
-      handshakeTimeout: handshakeMsMax,
-      SNICallback: (_name, done) => done(null, p.context()),
-    },
-    accept,
-  );
-  server.maxConnections = connectionsMax;
-  const sockets = new Set<{ destroy(): void }>();
-  server.on('connection', (socket) => {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
+    startTlsHandshake(socket, {
+      context: p.context(),
+      protocols: ['http/1.1'],
+      onSecure: accept,
+      onFailure: (reason) => log.debug('admin TLS handshake failed', { reason }),
+    });
   });
-  server.on('secureConnection', (socket) =>
-    socket.on('error', (error) => log.debug('admin connection failed', { reason: error.message })),
-  );
-  server.on('tlsClientError', (error) =>
-    log.debug('admin TLS handshake failed', { reason: error.message }),
-  );
+  server.maxConnections = connectionsMax;
   await listening(server, { host, port: p.port }, `admin listener ${host}:${p.port}`);
   const bound = server.address();
   return {
@@ -68,5 +60,3 @@ export async function startAdminListener(p: {
 
 // Operators and their programs are few; more than this is somebody who does not close.
 const connectionsMax = 256;
-// A peer that has not finished its handshake by then holds a descriptor for nothing.
-const handshakeMsMax = 10_000;

@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { parseSpiffeId } from '../../spiffe/index.ts';
-import { decideRole, type Grant, grantsOf, isWithin, roleRuleField } from './admin-roles.ts';
+import {
+  decideRole,
+  type Grant,
+  grantsOf,
+  isWithin,
+  mayPlace,
+  roleRuleField,
+} from './admin-roles.ts';
 
 const rules = [
   { spiffeId: 'spiffe://mesh.test/ops', role: 'admin' },
@@ -30,6 +37,12 @@ describe('a role', () => {
     [[{ role: 'admin' }], 'authorities', 'act', true],
     [[{ role: 'admin', verbs: ['read'] }], 'authorities', 'act', false],
     [[{ role: 'viewer' }, { role: 'admin' }], 'authorities', 'act', true],
+    // What a viewer reads of a secret has no value in it; whose values they are is an admin's to say.
+    [[{ role: 'viewer' }], 'secrets', 'read', true],
+    [[{ role: 'viewer' }], 'secrets', 'create', false],
+    [[{ role: 'operator' }], 'secrets', 'create', false],
+    [[{ role: 'operator' }], 'secrets', 'delete', false],
+    [[{ role: 'admin' }], 'secrets', 'create', true],
   ])('%j on %s: %s is allowed: %s', ([grants, resource, verb, isAllowed]) => {
     expect(decideRole(grants, { resource, verb }).kind).toBe(isAllowed ? 'allowed' : 'denied');
   });
@@ -41,6 +54,36 @@ describe('a role', () => {
     expect(decideRole([scoped, { role: 'operator' }], entries)).toMatchObject({
       paths: undefined,
     });
+  });
+
+  const node = '/signet/node/join-token/1';
+  test.for<[Grant[], string, string, boolean]>([
+    [[{ role: 'operator', paths: ['/a'] }], '/a/web', '/a/pool', true],
+    [[{ role: 'operator', paths: ['/a'] }], '/a/web', '/b/pool', false],
+    [[{ role: 'operator', paths: ['/a'] }], '/a/web', node, false],
+    [[{ role: 'operator', paths: ['/a'] }], '/a/pool', '/signet/ca', false],
+    [[{ role: 'operator', paths: ['/a'], parents: ['/signet/node'] }], '/a/web', node, true],
+    [[{ role: 'operator', paths: ['/a'], parents: ['/signet/node'] }], '/a/web', '/a/pool', false],
+    [[{ role: 'operator', paths: ['/a'], parents: ['/signet/node'] }], '/a/p', '/signet/ca', false],
+    [[{ role: 'operator', paths: ['/a'], parents: ['/signet/ca'] }], '/a/p', '/signet/ca', true],
+    // Two halves of two grants make no whole.
+    [
+      [
+        { role: 'operator', paths: ['/a'] },
+        { role: 'operator', paths: ['/b'], parents: ['/pool'] },
+      ],
+      '/a/web',
+      '/pool/1',
+      false,
+    ],
+  ])('%j may give %s on %s: %s', ([grants, path, parent, expected]) => {
+    const verdict = decideRole(grants, { resource: 'entries', verb: 'create' });
+    const reaches = verdict.kind === 'allowed' ? verdict.reaches : [];
+    const placement = {
+      spiffeId: `spiffe://mesh.test${path}`,
+      parentId: `spiffe://mesh.test${parent}`,
+    };
+    expect(mayPlace(reaches ?? [], placement)).toBe(expected);
   });
 
   test.for([
@@ -59,6 +102,7 @@ describe('a role', () => {
     [{ spiffeId: 'spiffe://mesh.test/ops', role: 'root' }, 'viewer'],
     [{ spiffeId: 'spiffe://mesh.test/ops', role: 'admin', paths: ['team'] }, '/team-a'],
     [{ spiffeId: 'spiffe://mesh.test/ops', role: 'admin', paths: ['/team/'] }, '/team-a'],
+    [{ spiffeId: 'spiffe://mesh.test/ops', role: 'admin', parents: ['/a'] }, 'give paths too'],
     [{ spiffeId: 'spiffe://mesh.test/ops', role: 'admin', verbs: [] }, '1'],
     [{ spiffeId: 'spiffe://mesh.test/ops', role: 'admin', path: ['/a'] }, 'path'],
   ] as const)('%j in a config is refused', ([rule, text]) => {

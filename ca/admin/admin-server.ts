@@ -10,6 +10,7 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { AdminError } from '../../api/index.ts';
 import { type Closable, CodedError, type Logger, Scope } from '../../core/index.ts';
 import { listening, removeStaleSocket } from '../../rpc/index.ts';
+import { measureAdminCalls } from '../metrics/admin-metrics.ts';
 import { AdminCallers } from './admin-caller.ts';
 import { actorOf, type AdminDeps, admit } from './admin-context.ts';
 import { startAdminListener } from './admin-listener.ts';
@@ -19,18 +20,22 @@ import { auditRoutes } from './audit-routes.ts';
 import { authorityRoutes } from './authority-routes.ts';
 import { backupRoutes } from './backup-routes.ts';
 import { bundleRoutes } from './bundle-routes.ts';
+import { federatedBundleRoutes } from './federated-bundle-routes.ts';
 import { entryRoutes } from './entry-routes.ts';
+import { parseJsonBody } from './json-body.ts';
 import { jwtRoutes } from './jwt-routes.ts';
 import { metricsRoutes } from './metrics-routes.ts';
 import { nodeRoutes } from './node-routes.ts';
 import { openApiRoutes } from './openapi-routes.ts';
 import { policyRoutes } from './policy-routes.ts';
-import { problemOf, refusalOf, sendProblem } from './problem-reply.ts';
+import { refusalOf, replyWithProblem, sendProblem } from './problem-reply.ts';
 import { requestIdOf } from './request-id.ts';
 import { operationOf } from './route.ts';
 import { revocationRoutes } from './revocation-routes.ts';
 import { ruleRoutes } from './rule-routes.ts';
+import { secretRoutes } from './secret-routes.ts';
 import { statusRoutes } from './status-routes.ts';
+import { answerUnreadable } from './unreadable-request.ts';
 
 /** Where the admin API is served, and to whom. */
 export interface AdminDoors {
@@ -61,6 +66,11 @@ export async function startAdminServer(
     trust: authorities.trust,
     roles: tls?.roles ?? [],
     isRevoked: (serial) => deps.revocations.isRevoked(serial),
+    isOfAdminEntry(serial, id) {
+      const entryId = deps.revocations.entryOf(serial);
+      return entryId !== undefined && deps.administrators.givesAdmin(entryId, id);
+    },
+    isAdministrator: (id) => deps.administrators.isAdministrator(id),
     uid: process.getuid?.(),
   });
   const app = createAdminApp(deps, callers, log);
@@ -92,31 +102,40 @@ export async function startAdminServer(
 function createAdminApp(deps: AdminDeps, callers: AdminCallers, log: Logger): FastifyInstance {
   const app = fastify({
     bodyLimit: bodyBytesMax,
-    requestTimeout: requestMsMax,
+    clientErrorHandler: (error, socket) => answerUnreadable(error, socket, log),
     routerOptions: { maxParamLength: parameterLengthMax },
     forceCloseConnections: true,
     genReqId: (request) => requestIdOf(request, deps.random),
-    serverFactory: (handler) => createServer(handler),
+    // A factory's server gets no bounds from fastify.
+    serverFactory: (handler) => createServer(serverBounds, handler),
     // Faults that fastify finds before any route: a path that is not UTF-8, a version it does not know.
-    frameworkErrors: (error, request, reply) => {
-      sendProblem(reply, problemOf(error, request, log));
+    frameworkErrors: (error, _request, reply) => {
+      replyWithProblem(error, reply, log);
     },
   });
-  app.setErrorHandler((error, request, reply) => {
-    sendProblem(reply, problemOf(error, request, log));
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (_: unknown, body: Buffer) => parseJsonBody(body),
+  );
+  app.setErrorHandler((error, _request, reply) => {
+    replyWithProblem(error, reply, log);
   });
   app.setNotFoundHandler((request, reply) => {
-    const title = `there is no ${request.method} ${request.url}`;
+    const title = `there is no ${request.method} ${request.url.slice(0, pathLengthMax)}`;
     sendProblem(reply, { code: 'route_unknown', kind: 'not_found', title, status: 404 });
   });
   authorizeCalls(app, callers);
   recordCalls(app, deps, log);
+  measureCalls(app, deps);
   answerOnce(app, deps.clock);
   const routes = [
     ...entryRoutes(deps),
     ...nodeRoutes(deps),
     ...ruleRoutes(deps),
     ...bundleRoutes(deps),
+    ...federatedBundleRoutes(deps),
+    ...secretRoutes(deps),
     ...authorityRoutes(deps),
     ...auditRoutes(deps),
     ...revocationRoutes(deps),
@@ -136,13 +155,16 @@ function authorizeCalls(app: FastifyInstance, callers: AdminCallers): void {
     void reply.header('x-request-id', request.id);
     const caller = callers.of(request.raw.socket);
     if (request.is404) {
-      admit(request, caller, []);
+      admit(request, caller, [], []);
       return;
     }
     const verdict = decideRole(caller.grants, operationOf(request.routeOptions));
     // Also when it is refused, so that the record of the refusal names the caller.
-    admit(request, caller, verdict.kind === 'allowed' ? verdict.paths : []);
-    if (verdict.kind === 'allowed') return;
+    if (verdict.kind === 'allowed') {
+      admit(request, caller, verdict.paths, verdict.reaches);
+      return;
+    }
+    admit(request, caller, [], []);
     throw new AdminError(
       'permission_denied',
       'admin_role',
@@ -184,11 +206,29 @@ function recordCalls(app: FastifyInstance, deps: AdminDeps, log: Logger): void {
   });
 }
 
+/** Every call, also one that is refused before a route is found. */
+function measureCalls(app: FastifyInstance, { metrics }: AdminDeps): void {
+  const calls = measureAdminCalls(metrics);
+  app.addHook('onResponse', async (request, reply) => {
+    // What is asked for where there is nothing is a stranger's word, and no value of a label.
+    const resource = request.routeOptions.config?.operation?.resource ?? 'none';
+    const status = reply.statusCode < 400 ? 'ok' : `http_${reply.statusCode}`;
+    const outcome = refusalOf(request)?.code ?? status;
+    calls.ended({ method: request.method, resource, outcome }, reply.elapsedTime);
+  });
+}
+
 // Whoever opens this socket is an administrator of the trust domain.
 const socketMode = 0o600;
 // An entry with a hundred selectors of two kilobytes.
 const bodyBytesMax = 256 * 1024;
-const requestMsMax = 10_000;
+// Who sends slower than this holds a descriptor for nothing; an import over a slow line still fits.
+const serverBounds = {
+  headersTimeout: 5000,
+  requestTimeout: 10_000,
+  connectionsCheckingInterval: 1000,
+  maxHeaderSize: 16 * 1024,
+};
 const pathLengthMax = 256;
 // A SPIFFE ID is at most 2,048 bytes (SPIFFE-ID §2.4), and may be a parameter, escaped.
 const parameterLengthMax = 3 * 2048;

@@ -2,7 +2,14 @@
 
 import type { RouteOptions } from 'fastify';
 import { z } from 'zod';
-import { auditListSchema, noBody, noParams } from '../../api/index.ts';
+import {
+  archiveMarkRequestSchema,
+  archiveMarkSchema,
+  auditListSchema,
+  noBody,
+  noParams,
+  noQuery,
+} from '../../api/index.ts';
 import { readAuditPage } from './audit-page.ts';
 import { auditQueryRoutes } from './audit-query-routes.ts';
 import type { AdminDeps } from './admin-context.ts';
@@ -21,6 +28,9 @@ export function auditRoutes(deps: AdminDeps): RouteOptions[] {
       });
       return { records: records.map((record) => ({ ...record })), size };
     }),
+    operationRoute(archiveOperation, async ({ body }, { actor }) => ({
+      note: await deps.archiveMarker.markArchived(body, actor),
+    })),
     ...auditQueryRoutes(deps),
   ];
 }
@@ -39,4 +49,18 @@ const listOperation = {
   }),
   body: noBody,
   answer: auditListSchema,
+} as const;
+
+const archiveOperation = {
+  id: 'markSegmentArchived',
+  method: 'POST',
+  path: '/v1/audit/archive-marks',
+  summary:
+    'Record that a full segment was copied elsewhere, and sign the mark that takes its place',
+  resource: 'audit',
+  verb: 'create',
+  params: noParams,
+  query: noQuery,
+  body: archiveMarkRequestSchema,
+  answer: archiveMarkSchema,
 } as const;

@@ -13,26 +13,24 @@ import {
   pageQuerySchema,
   updateEntrySchema,
 } from '../../api/index.ts';
-import { formatDurationMs } from '../../core/index.ts';
 import { isSpiffeId } from '../../spiffe/index.ts';
 import type { Actor } from '../audit/event.ts';
-import { type Lifetimes, svidMsMax } from '../authority/lifetimes.ts';
 import { auditedEntry } from '../registry/audited-entry.ts';
 import type { RegistrationEntry } from '../registry/registration-entry.ts';
-import type { AdminDeps } from './admin-context.ts';
-import { importRoute } from './entry-import-route.ts';
+import { type ImportDeps, importRoute } from './entry-import-route.ts';
+import { checkTtl } from './entry-ttl.ts';
 import { entryDraft, entryView } from './entry-view.ts';
+import { administratorsOf, giftsOfAliases } from './node-gifts.ts';
 import { operationRoute } from './route.ts';
 
-export function entryRoutes(deps: AdminDeps): RouteOptions[] {
+export type EntryRouteDeps = ImportDeps;
+
+export function entryRoutes(deps: EntryRouteDeps): RouteOptions[] {
   const { registry, audit } = deps;
-  const record = async (
-    type: 'entry.created' | 'entry.updated' | 'entry.deleted',
-    actor: Actor,
-    entry: RegistrationEntry,
-  ): Promise<void> => {
-    await audit.append({ actor, type, entry: auditedEntry(entry) });
-  };
+  const recorder =
+    (type: 'entry.created' | 'entry.updated' | 'entry.deleted', actor: Actor) =>
+    (entry: RegistrationEntry): Promise<unknown> =>
+      audit.append({ actor, type, entry: auditedEntry(entry) });
   const spiffeIdOf = async (id: string): Promise<readonly string[]> => {
     const entry = await registry.getEntry(id);
     return entry === undefined ? [] : [entry.spiffeId];
@@ -40,19 +38,17 @@ export function entryRoutes(deps: AdminDeps): RouteOptions[] {
 
   return [
     operationRoute(
-      { ...createOperation, scope: ({ body }) => [body.spiffeId] },
+      {
+        ...createOperation,
+        scope: ({ body }) => [body.spiffeId],
+        placements: ({ body }) => [body],
+        gifts: ({ body }) => giftsOfAliases(deps, [body]),
+        admins: ({ body }) => administratorsOf([body]),
+      },
       async ({ body }, { actor }) => {
         const draft = entryDraft(body);
-        checkTtl(draft.x509SvidTtlMs, deps.lifetimes);
-        const entry = await registry.createEntry(draft);
-        try {
-          await record('entry.created', actor, entry);
-        } catch (error) {
-          // An entry that could not be recorded must not stand.
-          await registry.deleteEntry(entry.id);
-          throw error;
-        }
-        return entryView(entry);
+        checkTtl(deps, draft);
+        return entryView(await registry.createEntry(draft, recorder('entry.created', actor)));
       },
     ),
     operationRoute(listOperation, async ({ query: { after, limit, ...filter } }, { sees }) => {
@@ -73,52 +69,35 @@ export function entryRoutes(deps: AdminDeps): RouteOptions[] {
       {
         ...updateOperation,
         scope: async ({ params, body }) => [body.spiffeId, ...(await spiffeIdOf(params.id))],
+        placements: ({ body }) => [body],
+        gifts: ({ body }) => giftsOfAliases(deps, [body]),
+        admins: ({ body }) => administratorsOf([body]),
       },
       async ({ params: { id }, body: { expectedRevision, ...body } }, { actor }) => {
         const draft = entryDraft(body);
-        checkTtl(draft.x509SvidTtlMs, deps.lifetimes);
+        checkTtl(deps, draft);
         const old = await found(deps, id);
-        const entry = await registry.updateEntry(id, draft, expectedRevision ?? old.revision);
-        // Nothing differs: the entry, its revision and every certificate stay.
-        if (entry.revision === old.revision) return entryView(entry);
-        try {
-          await record('entry.updated', actor, entry);
-        } catch (error) {
-          // A change that could not be recorded must not stand either.
-          await registry.updateEntry(id, old, entry.revision);
-          throw error;
-        }
+        const entry = await registry.updateEntry(id, draft, {
+          expectedRevision: expectedRevision ?? old.revision,
+          record: recorder('entry.updated', actor),
+        });
         return entryView(entry);
       },
     ),
     operationRoute(
       { ...deleteOperation, scope: ({ params }) => spiffeIdOf(params.id) },
       async ({ params: { id } }, { actor }) => {
-        const entry = await registry.deleteEntry(id);
-        await record('entry.deleted', actor, entry);
-        return entryView(entry);
+        const record = recorder('entry.deleted', actor);
+        return entryView(await registry.deleteEntry(id, { record }));
       },
     ),
   ];
 }
 
-async function found({ registry }: AdminDeps, id: string): Promise<RegistrationEntry> {
+async function found({ registry }: EntryRouteDeps, id: string): Promise<RegistrationEntry> {
   const entry = await registry.getEntry(id);
   if (entry !== undefined) return entry;
   throw new AdminError('not_found', 'entry_not_found', `no entry has the id ${id}`);
-}
-
-/** A lifetime that would be cut each time an authority is half-way is refused, not cut silently. */
-export function checkTtl(ttlMs: number | undefined, lifetimes: Lifetimes): void {
-  const msMax = svidMsMax(lifetimes);
-  if (ttlMs === undefined || ttlMs <= msMax) return;
-  throw new AdminError(
-    'invalid_argument',
-    'entry_ttl',
-    `x509SvidTtlSeconds: ${formatDurationMs(ttlMs)} does not fit under an issuing authority of ` +
-      `${formatDurationMs(lifetimes.issuingMs)}, which has ${formatDurationMs(msMax)} left at half life`,
-    'ask for less, or lengthen lifetimes.issuing of the CA',
-  );
 }
 
 const idSchema = z.strictObject({ id: z.string().min(1).max(128) });

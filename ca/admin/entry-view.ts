@@ -5,13 +5,14 @@ import type { EntryChange, ImportFault } from '../registry/entry-import.ts';
 import type { EntryDraft, EntrySpec, RegistrationEntry } from '../registry/registration-entry.ts';
 
 export function entryView(entry: RegistrationEntry): EntryView {
-  const { x509SvidTtlMs, expiresAtMs } = entry;
+  const { x509SvidTtlMs, jwtSvidTtlMs, expiresAtMs } = entry;
   return {
     id: entry.id,
     spiffeId: entry.spiffeId,
     parentId: entry.parentId,
     selectors: [...entry.selectors],
     ...(x509SvidTtlMs === undefined ? {} : { x509SvidTtlSeconds: x509SvidTtlMs / 1000 }),
+    ...(jwtSvidTtlMs === undefined ? {} : { jwtSvidTtlSeconds: jwtSvidTtlMs / 1000 }),
     dnsNames: [...entry.dnsNames],
     hint: entry.hint,
     federatesWith: [...entry.federatesWith],
@@ -24,10 +25,11 @@ export function entryView(entry: RegistrationEntry): EntryView {
 }
 
 export function entryDraft(entry: CreateEntry): EntryDraft {
-  const { x509SvidTtlSeconds, expiresAt, ...rest } = entry;
+  const { x509SvidTtlSeconds, jwtSvidTtlSeconds, expiresAt, ...rest } = entry;
   return {
     ...rest,
     x509SvidTtlMs: x509SvidTtlSeconds === undefined ? undefined : x509SvidTtlSeconds * 1000,
+    jwtSvidTtlMs: jwtSvidTtlSeconds === undefined ? undefined : jwtSvidTtlSeconds * 1000,
     expiresAtMs: expiresAt === undefined ? undefined : Date.parse(expiresAt),
   };
 }
@@ -50,5 +52,6 @@ function named({ spiffeId, parentId, selectors }: EntrySpec) {
 /** The registry counts in milliseconds; whoever writes a file does not. */
 function apiName(field: string): string {
   if (field === 'x509SvidTtlMs') return 'x509SvidTtlSeconds';
+  if (field === 'jwtSvidTtlMs') return 'jwtSvidTtlSeconds';
   return field === 'expiresAtMs' ? 'expiresAt' : field;
 }

@@ -17,12 +17,16 @@ import {
 } from '../../api/index.ts';
 import { type SpiffeId, spiffeIdOf } from '../../spiffe/index.ts';
 import type { ConnectedNodes } from '../node-api/connected-nodes.ts';
+import type { Actor } from '../audit/event.ts';
 import type { AttestedNode } from '../registry/attested-node.ts';
+import { RevocationError } from '../revocation/revocation-error.ts';
 import type { AdminDeps } from './admin-context.ts';
 import { operationRoute } from './route.ts';
-import { tokenRoute } from './token-route.ts';
+import { type TokenRouteDeps, tokenRoutes } from './token-routes.ts';
 
-export function nodeRoutes(deps: AdminDeps): RouteOptions[] {
+export type NodeRouteDeps = TokenRouteDeps & Pick<AdminDeps, 'connected' | 'revocations' | 'store'>;
+
+export function nodeRoutes(deps: NodeRouteDeps): RouteOptions[] {
   const { registry, audit, connected, trustDomain } = deps;
   const view = (node: AttestedNode): NodeView => nodeView(node, connected);
   const idOf = ({ attestor, name }: z.output<typeof nodeName>): SpiffeId =>
@@ -32,7 +36,7 @@ export function nodeRoutes(deps: AdminDeps): RouteOptions[] {
   ];
 
   return [
-    tokenRoute(deps),
+    ...tokenRoutes(deps),
     operationRoute(listOperation, async ({ query: { after, limit } }, { sees }) => {
       const page = await registry.listNodes({ limit, ...(after === undefined ? {} : { after }) });
       const nodes = page.items.filter(({ id }) => sees(id)).map(view);
@@ -43,9 +47,10 @@ export function nodeRoutes(deps: AdminDeps): RouteOptions[] {
       const endMs = deps.clock.wallMs() - expiredForSeconds * 1000;
       const spiffeIds: string[] = [];
       for (const { id } of await endedNodes(deps, endMs)) {
-        await registry.removeNode(id);
+        await registry.removeNode(id, () =>
+          audit.append({ actor, type: 'node.removed', nodeId: id, reason: 'pruned' }),
+        );
         connected.evict(id);
-        await audit.append({ actor, type: 'node.removed', nodeId: id, reason: 'pruned' });
         spiffeIds.push(id);
       }
       return { spiffeIds };
@@ -56,32 +61,58 @@ export function nodeRoutes(deps: AdminDeps): RouteOptions[] {
       throw new AdminError('not_found', 'node_not_found', `there is no node ${idOf(params)}`);
     }),
     operationRoute({ ...evictOperation, scope }, async ({ params, body }, { actor }) => {
-      const node = await registry.removeNode(idOf(params));
-      connected.evict(node.id);
-      await audit.append({ actor, type: 'node.evicted', nodeId: node.id, ...body });
-      return view(node);
+      return view(await evictNode(deps, idOf(params), { actor, reason: body }));
     }),
     operationRoute({ ...banOperation, scope }, async ({ params, body }, { actor }) => {
       const banned = { atMs: deps.clock.wallMs(), reason: body?.reason ?? '' };
-      const node = await registry.updateNode(idOf(params), (old) => ({
-        ...old,
-        banned: old.banned ?? banned,
-      }));
+      const node = await registry.updateNode(
+        idOf(params),
+        (old) => ({ ...old, banned: old.banned ?? banned }),
+        ({ id }) => audit.append({ actor, type: 'node.banned', nodeId: id, ...body }),
+      );
       connected.evict(node.id);
-      await audit.append({ actor, type: 'node.banned', nodeId: node.id, ...body });
       return view(node);
     }),
     operationRoute({ ...unbanOperation, scope }, async ({ params, body }, { actor }) => {
-      const node = await registry.updateNode(idOf(params), ({ banned: _banned, ...old }) => old);
-      await audit.append({ actor, type: 'node.unbanned', nodeId: node.id, ...body });
+      const node = await registry.updateNode(
+        idOf(params),
+        ({ banned: _banned, ...old }) => old,
+        ({ id }) => audit.append({ actor, type: 'node.unbanned', nodeId: id, ...body }),
+      );
       return view(node);
     }),
   ];
 }
 
+/**
+ * Takes the node's place, then what it could come back with. What may be attested again comes back by a new
+ * certificate alone: the old ones are those that it had before its place was taken.
+ */
+async function evictNode(
+  { registry, audit, connected, revocations }: NodeRouteDeps,
+  id: SpiffeId,
+  { actor, reason }: { readonly actor: Actor; readonly reason: { reason?: string } | undefined },
+): Promise<AttestedNode> {
+  const held = await revocations.serialsOf({ by: 'spiffe_id', value: id });
+  const node = await registry.removeNode(id, () =>
+    audit.append({ actor, type: 'node.evicted', nodeId: id, ...reason }),
+  );
+  connected.evict(id);
+  for (const value of new Set([...held, node.serial])) {
+    try {
+      const target = { by: 'serial', value } as const;
+      await revocations.revoke({ actor, target, reason: 'cessationOfOperation', block: false });
+    } catch (error) {
+      // One that has ended by now needs no revocation.
+      if (!(error instanceof RevocationError) || error.code !== 'revocation_nothing') throw error;
+    }
+  }
+  return node;
+}
+
 /** Nodes whose certificate ended before `endMs`. A ban is kept: it is about what comes. */
 async function endedNodes(
-  { registry }: AdminDeps,
+  { registry }: NodeRouteDeps,
   endMs: number,
 ): Promise<readonly AttestedNode[]> {
   const ended: AttestedNode[] = [];

@@ -44,7 +44,9 @@ async function explain(deps: AdminDeps, body: ExplainPolicy): Promise<VerdictVie
   const { entryId, kind = 'x509', ttlSeconds, keyType = 'ec-p256', audience = [], at } = body;
   const entry = await grantedEntry(deps, entryId, nodeId);
   const usualMs =
-    kind === 'jwt' ? deps.jwt.lifetimes.ttlMs : (entry.x509SvidTtlMs ?? deps.lifetimes.x509SvidMs);
+    kind === 'jwt'
+      ? (entry.jwtSvidTtlMs ?? deps.jwt.lifetimes.ttlMs)
+      : (entry.x509SvidTtlMs ?? deps.lifetimes.x509SvidMs);
   const verdict = deps.policies.judge?.(
     {
       ...(nodeId === undefined ? {} : { nodeId }),

@@ -5,7 +5,16 @@ import { httpStatusOf, type Problem } from '../../api/index.ts';
 import { CodedError, type Logger } from '../../core/index.ts';
 import type { AuditedRefusal } from '../audit/event.ts';
 
-export function problemOf(error: unknown, request: FastifyRequest, log: Logger): Problem {
+/** Answers a call that failed. */
+export function replyWithProblem(error: unknown, reply: FastifyReply, log: Logger): void {
+  if (error instanceof CodedError && error.retryAfterMs !== undefined) {
+    // Whole seconds (RFC 9110 §10.2.3), and never sooner than we said.
+    reply.header('retry-after', String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))));
+  }
+  sendProblem(reply, problemOf(error, reply.request, log));
+}
+
+function problemOf(error: unknown, request: FastifyRequest, log: Logger): Problem {
   if (error instanceof CodedError) {
     const { kind, code, message, remedy } = error;
     const problem = { code, kind, title: message, status: httpStatusOf[kind] };
@@ -16,7 +25,9 @@ export function problemOf(error: unknown, request: FastifyRequest, log: Logger):
   }
   const status = statusOf(error);
   if (status !== undefined && status < 500) {
-    const title = error instanceof Error ? error.message : 'the request is not understood';
+    const reason = error instanceof Error ? error.message : 'the request is not understood';
+    // The framework quotes what it was given, which may be long.
+    const title = reason.length > titleMax ? `${reason.slice(0, titleMax)}…` : reason;
     return { code: 'request_invalid', kind: 'invalid_argument', title, status };
   }
   const { id, method, url } = request;
@@ -44,4 +55,5 @@ function statusOf(error: unknown): number | undefined {
   return typeof error.statusCode === 'number' ? error.statusCode : undefined;
 }
 
+const titleMax = 256;
 const refusals = new WeakMap<FastifyRequest, AuditedRefusal>();

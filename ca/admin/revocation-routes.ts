@@ -9,6 +9,7 @@ import {
   type Revoke,
   type RevocationView,
   revocationListSchema,
+  revocationPageSchema,
   revokeSchema,
   revokedSchema,
   unblockedSchema,
@@ -24,7 +25,12 @@ import { RevocationError } from '../revocation/revocation-error.ts';
 import type { AdminDeps } from './admin-context.ts';
 import { operationRoute } from './route.ts';
 
-export function revocationRoutes(deps: AdminDeps): RouteOptions[] {
+export type RevocationRouteDeps = Pick<
+  AdminDeps,
+  'revocations' | 'registry' | 'connected' | 'audit'
+>;
+
+export function revocationRoutes(deps: RevocationRouteDeps): RouteOptions[] {
   const { revocations } = deps;
   return [
     operationRoute(revokeOperation, async ({ body }, { actor }) => {
@@ -32,32 +38,41 @@ export function revocationRoutes(deps: AdminDeps): RouteOptions[] {
       const target = targetOf(body);
       // A node first loses its place: what it held is revoked once it can get nothing new.
       const evicted =
-        target.by === 'node' ? await evict(deps, actor, parseSpiffeId(target.value)) : false;
+        target.by === 'node' ? await evict(deps, actor, parseSpiffeId(target.value)) : undefined;
       const { revoked, before, ...rest } = await revocations
-        .revoke({ actor, target, reason, block })
+        .revoke({
+          actor,
+          target,
+          reason,
+          block,
+          // One that attests anew meanwhile starts with new ones; a blocked one gets none.
+          ...(evicted === undefined || block ? {} : { only: evicted }),
+        })
         .catch((error: unknown) => {
           const isNothing = error instanceof RevocationError && error.code === 'revocation_nothing';
-          if (evicted && isNothing) return { revoked: [], before: [] };
+          if (evicted !== undefined && isNothing) return { revoked: [], before: [] };
           throw error;
         });
+      await leaveOut(deps, target, revoked);
       return {
         revoked: revoked.map(revocationView),
         before: before.map(revocationView),
         ...('block' in rest ? { block: blockView(rest.block) } : {}),
       };
     }),
-    operationRoute(listOperation, async (_input, { sees }) => {
+    operationRoute(listOperation, async ({ query }, { sees }) => {
+      const { items, next } = revocations.list(query);
+      const isFirst = query.after === undefined;
       const { pushes, lastPushMs, applications, lastAppliedMs } = revocations.times;
       return {
-        revocations: revocations
-          .list()
-          .filter(({ spiffeId }) => sees(spiffeId))
-          .map(revocationView),
-        blocks: revocations
-          .blocks()
+        revocations: items.filter(({ spiffeId }) => sees(spiffeId)).map(revocationView),
+        ...(next === undefined ? {} : { next }),
+        blocks: (isFirst ? revocations.blocks() : [])
           .filter(({ spiffeId }) => sees(spiffeId))
           .map(blockView),
-        crls: revocations.state.current().crls.map((der) => pemEncode('X509 CRL', der)),
+        crls: isFirst
+          ? revocations.state.current().crls.map((der) => pemEncode('X509 CRL', der))
+          : [],
         times: { pushes, lastPushMs, applications, lastAppliedMs },
       };
     }),
@@ -75,17 +90,43 @@ function targetOf({ serial, spiffeId, node, issuer }: Revoke): RevocationTarget 
   return { by: 'issuer', value: issuer ?? '' };
 }
 
-/** The node's record and token go, so that neither its certificate nor its token brings it back. */
-async function evict(deps: AdminDeps, actor: Actor, nodeId: SpiffeId): Promise<boolean> {
+/**
+ * The node's record and token go, so that neither its certificate nor its token brings it back. The serials of
+ * what it had until then; undefined if it had no place. A banned one has none, and its record stays, as the ban does.
+ */
+async function evict(
+  { registry, connected, revocations, audit }: RevocationRouteDeps,
+  actor: Actor,
+  nodeId: SpiffeId,
+): Promise<ReadonlySet<string> | undefined> {
   try {
-    await deps.registry.removeNode(nodeId);
+    await registry.removeNode(nodeId, () => audit.append({ actor, type: 'node.removed', nodeId }));
   } catch (error) {
-    if (!(error instanceof RegistryError) || error.code !== 'node_not_found') throw error;
-    return false;
+    if (!(error instanceof RegistryError)) throw error;
+    if (error.code !== 'node_not_found' && error.code !== 'node_banned') throw error;
+    return undefined;
   }
-  deps.connected.forget(nodeId);
-  await deps.audit.append({ actor, type: 'node.removed', nodeId });
-  return true;
+  connected.evict(nodeId);
+  return new Set(await revocations.serialsOf({ by: 'node', value: nodeId }));
+}
+
+/**
+ * A node whose present certificate is revoked cannot come back with it: no rotation waits for it. Nor with its
+ * join token: who has the one key may have the other, which is in the same memory. Of an issuer that is
+ * revoked the nodes' keys are nobody's, and their tokens stay.
+ */
+async function leaveOut(
+  { registry, connected }: RevocationRouteDeps,
+  target: RevocationTarget,
+  revoked: readonly Revocation[],
+): Promise<void> {
+  for (const { spiffeId, serial } of revoked) {
+    if (!spiffeId.includes('/signet/node/')) continue;
+    const node = await registry.getNode(parseSpiffeId(spiffeId));
+    if (node?.serial !== serial) continue;
+    if (target.by !== 'issuer') await registry.removeTokensOf(node);
+    connected.evict(node.id);
+  }
 }
 
 function revocationView(revocation: Revocation): RevocationView {
@@ -131,7 +172,7 @@ const listOperation = {
   resource: 'revocations',
   verb: 'read',
   params: noParams,
-  query: noQuery,
+  query: revocationPageSchema,
   body: noBody,
   answer: revocationListSchema,
   scope: 'filtered',

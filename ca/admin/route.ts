@@ -4,8 +4,8 @@ import type { FastifyReply, RouteOptions } from 'fastify';
 import type { z } from 'zod';
 import { AdminError, type AdminVerb, type Operation } from '../../api/index.ts';
 import type { Actor } from '../audit/event.ts';
-import { actorOf, mayGive, parseWith, reachOf } from './admin-context.ts';
-import { isWithin } from './admin-roles.ts';
+import { actorOf, mayGive, mayGiveAll, parseWith, reachesOf, reachOf } from './admin-context.ts';
+import { isWithin, mayPlace, type Placement, type Reach } from './admin-roles.ts';
 
 export interface Input<Params extends z.ZodType, Query extends z.ZodType, Body extends z.ZodType> {
   readonly params: z.output<Params>;
@@ -30,6 +30,12 @@ export interface RouteOperation<
   Answer extends z.ZodType,
 > extends Operation<Params, Query, Body, Answer> {
   readonly scope?: Scope<Input<Params, Query, Body>>;
+  /** Identities that the operation gives on nodes: both sides must be within the caller's reach. */
+  readonly placements?: (input: Input<Params, Query, Body>) => readonly Placement[];
+  /** Identities that nodes come to by it, though it does not name them. */
+  readonly gifts?: (input: Input<Params, Query, Body>) => Promise<readonly string[]>;
+  /** Identities that get the admin role by it: an admin's to give. */
+  readonly admins?: (input: Input<Params, Query, Body>) => readonly string[];
 }
 
 export interface AdminCall {
@@ -37,6 +43,8 @@ export interface AdminCall {
   readonly reply: FastifyReply;
   /** Whether this caller may know of that SPIFFE ID. */
   readonly sees: (spiffeId: string) => boolean;
+  /** Throws {@link AdminError} `admin_escalation` if one of them is not this caller's to give or to take. */
+  readonly checkGift: (spiffeIds: Iterable<string>) => void;
 }
 
 /** The route of an operation: validated, within the caller's reach, and in the document. */
@@ -64,11 +72,19 @@ export function operationRoute<
       };
       const paths = reachOf(request);
       if (paths !== undefined) await checkScope(operation, input, paths);
-      await checkGift(operation, input, (spiffeId) => mayGive(request, spiffeId));
+      checkPlacements(operation, input, reachesOf(request));
+      const checkGift = (spiffeIds: Iterable<string>): void => {
+        refuseGift(operation.id, spiffeIds, (spiffeId) => mayGive(request, spiffeId));
+      };
+      if (!mayGiveAll(request)) {
+        refuseGift(operation.id, operation.admins?.(input) ?? [], () => false);
+        checkGift(await giftsOf(operation, input));
+      }
       return answer(input, {
         actor: actorOf(request),
         reply,
         sees: (spiffeId) => isWithin(paths, spiffeId),
+        checkGift,
       });
     },
   };
@@ -86,26 +102,54 @@ async function checkScope<What>(
   if (stranger !== undefined) throw outside(id, stranger, paths);
 }
 
-/** An operator who registers an identity that has a role would have that role. */
-async function checkGift<What>(
+/** An identity given on a node is the node's to use: whose nodes those may be is the config's to say. */
+function checkPlacements<What>(
+  operation: { readonly id: string; readonly placements?: (input: What) => readonly Placement[] },
+  input: What,
+  reaches: readonly Reach[] | undefined,
+): void {
+  if (reaches === undefined) return;
+  const stranger = operation.placements?.(input).find((each) => !mayPlace(reaches, each));
+  if (stranger === undefined) return;
+  const reached = [...new Set(reaches.flatMap(({ parents }) => parents))].join(', ');
+  throw new AdminError(
+    'permission_denied',
+    'admin_scope',
+    `${operation.id}: ${stranger.spiffeId} on ${stranger.parentId}, but this caller's role reaches only parents under ${reached}`,
+    'name an alias within the role’s paths as the parent, or have `parents` added to its rule in the config',
+  );
+}
+
+/** What the operation gives: the identities that it registers, and those that it leads nodes to. */
+async function giftsOf<What>(
   operation: {
-    readonly id: string;
     readonly resource: string;
     readonly verb: AdminVerb;
     readonly scope?: Scope<What>;
+    readonly gifts?: (input: What) => Promise<readonly string[]>;
   },
   input: What,
+): Promise<readonly string[]> {
+  const { resource, verb, scope, gifts } = operation;
+  const led = (await gifts?.(input)) ?? [];
+  if (resource !== 'entries' || verb === 'read' || typeof scope !== 'function') return led;
+  return [...(await scope(input)), ...led];
+}
+
+/** An operator who registers an identity that has a role, or names a node that has it, would have that role. */
+function refuseGift(
+  id: string,
+  spiffeIds: Iterable<string>,
   may: (spiffeId: string) => boolean,
-): Promise<void> {
-  const { id, resource, verb, scope } = operation;
-  if (resource !== 'entries' || verb === 'read' || typeof scope !== 'function') return;
-  const given = (await scope(input)).find((spiffeId) => !may(spiffeId));
-  if (given === undefined) return;
-  throw new AdminError(
-    'permission_denied',
-    'admin_escalation',
-    `${id}: ${given} has a role on this API, so only an admin may register it`,
-  );
+): void {
+  for (const given of spiffeIds) {
+    if (may(given)) continue;
+    throw new AdminError(
+      'permission_denied',
+      'admin_escalation',
+      `${id}: ${given} has a role on this API, or would have one, so only an admin may say who has it`,
+    );
+  }
 }
 
 function outside(operationId: string, what: string, paths: readonly string[]): AdminError {

@@ -17,38 +17,35 @@ import {
 } from '../../api/index.ts';
 import type { Actor } from '../audit/event.ts';
 import type { AttestedNode } from '../registry/attested-node.ts';
-import { deriveIdentity } from '../registry/derived-identity.ts';
+import { auditedRule } from '../registry/audited-entry.ts';
+import { deriveIdentity, type TemplatePart } from '../registry/derived-identity.ts';
+import { fillDnsNames } from '../registry/dns-template.ts';
 import { type CompiledRule, compileRule, type IdentityRule } from '../registry/identity-rule.ts';
 import { areSelectorsSubset } from '../registry/selector.ts';
+import { derivableOf } from '../registry/workload-identity.ts';
 import type { AdminDeps } from './admin-context.ts';
-import { checkTtl } from './entry-routes.ts';
+import { checkTtl, type TtlDeps } from './entry-ttl.ts';
 import { operationRoute } from './route.ts';
 
-export function ruleRoutes(deps: AdminDeps): RouteOptions[] {
+export type RuleRouteDeps = TtlDeps & Pick<AdminDeps, 'registry' | 'audit' | 'trustDomain'>;
+
+export function ruleRoutes(deps: RuleRouteDeps): RouteOptions[] {
   const { registry, audit } = deps;
-  const record = async (
-    type: 'rule.created' | 'rule.deleted',
-    actor: Actor,
-    { id: ruleId, template, selectors, nodeSelectors }: IdentityRule,
-  ): Promise<void> => {
-    await audit.append({ actor, type, ruleId, template, selectors, nodeSelectors });
-  };
+  const recorder =
+    (type: 'rule.created' | 'rule.deleted', actor: Actor) =>
+    (rule: IdentityRule): Promise<unknown> =>
+      audit.append({ actor, type, ...auditedRule(rule) });
 
   return [
     operationRoute(createOperation, async ({ body }, { actor }) => {
-      const { x509SvidTtlSeconds, ...rest } = body;
-      const x509SvidTtlMs =
-        x509SvidTtlSeconds === undefined ? undefined : x509SvidTtlSeconds * 1000;
-      checkTtl(x509SvidTtlMs, deps.lifetimes);
-      const rule = await registry.createRule({ ...rest, x509SvidTtlMs });
-      try {
-        await record('rule.created', actor, rule);
-      } catch (error) {
-        // A rule that could not be recorded must not stand.
-        await registry.deleteRule(rule.id);
-        throw error;
-      }
-      return ruleView(rule);
+      const { x509SvidTtlSeconds, jwtSvidTtlSeconds, ...rest } = body;
+      const ttls = {
+        x509SvidTtlMs: msOf(x509SvidTtlSeconds),
+        jwtSvidTtlMs: msOf(jwtSvidTtlSeconds),
+      };
+      checkTtl(deps, ttls);
+      const draft = { ...rest, ...ttls };
+      return ruleView(await registry.createRule(draft, recorder('rule.created', actor)));
     }),
     operationRoute(listOperation, async ({ query: { after, limit } }) => {
       const page = await registry.listRules({ limit, ...(after === undefined ? {} : { after }) });
@@ -63,28 +60,43 @@ export function ruleRoutes(deps: AdminDeps): RouteOptions[] {
       return page.next === undefined ? { identities } : { identities, next: page.next };
     }),
     operationRoute(deleteOperation, async ({ params: { id } }, { actor }) => {
-      const rule = await registry.deleteRule(id);
-      await record('rule.deleted', actor, rule);
-      return ruleView(rule);
+      return ruleView(await registry.deleteRule(id, recorder('rule.deleted', actor)));
     }),
   ];
 }
 
-async function found({ registry }: AdminDeps, id: string): Promise<IdentityRule> {
+async function found({ registry }: RuleRouteDeps, id: string): Promise<IdentityRule> {
   const rule = await registry.getRule(id);
   if (rule !== undefined) return rule;
   throw new AdminError('not_found', 'rule_not_found', `no rule has the id ${id}`);
 }
 
-function identityView({ rule, template }: CompiledRule, node: AttestedNode): RuleIdentityView {
+function identityView(compiled: CompiledRule, node: AttestedNode): RuleIdentityView {
+  const { rule, template, agentPrefixes } = compiled;
   if (node.banned !== undefined) return { nodeId: node.id, reason: 'the node is banned' };
   if (!areSelectorsSubset(rule.nodeSelectors, new Set(node.selectors))) {
     return { nodeId: node.id, reason: 'the node has not all of the rule’s node selectors' };
+  }
+  const names = fillDnsNames(compiled.dnsNames, node.selectors);
+  if (names.kind === 'none') return { nodeId: node.id, reason: `DNS names: ${names.detail}` };
+  if (agentPrefixes.length > 0) {
+    const parts = derivableOf(compiled, node)?.parts;
+    return parts === undefined
+      ? { nodeId: node.id, reason: 'the node has not all of the template’s own facts' }
+      : { nodeId: node.id, pattern: parts.map(textOf).join('') };
   }
   const identity = deriveIdentity(template, node.selectors);
   return identity.kind === 'derived'
     ? { nodeId: node.id, spiffeId: identity.id }
     : { nodeId: node.id, reason: identity.detail };
+}
+
+function msOf(seconds: number | undefined): number | undefined {
+  return seconds === undefined ? undefined : seconds * 1000;
+}
+
+function textOf(part: TemplatePart): string {
+  return part.kind === 'text' ? part.text : `{${part.name}}`;
 }
 
 function ruleView(rule: IdentityRule): RuleView {
@@ -94,8 +106,12 @@ function ruleView(rule: IdentityRule): RuleView {
     selectors: [...rule.selectors],
     nodeSelectors: [...rule.nodeSelectors],
     ...(rule.x509SvidTtlMs === undefined ? {} : { x509SvidTtlSeconds: rule.x509SvidTtlMs / 1000 }),
+    ...(rule.jwtSvidTtlMs === undefined ? {} : { jwtSvidTtlSeconds: rule.jwtSvidTtlMs / 1000 }),
+    dnsNames: [...(rule.dnsNames ?? [])],
+    federatesWith: [...(rule.federatesWith ?? [])],
     hint: rule.hint,
     priority: rule.priority,
+    trust: { ...rule.trust },
     createdAt: new Date(rule.createdAtMs).toISOString(),
   };
 }

@@ -2,9 +2,18 @@
 
 import type { RouteOptions } from 'fastify';
 import { z } from 'zod';
-import { noBody, noParams, noQuery, statusSchema } from '../../api/index.ts';
+import {
+  noBody,
+  noParams,
+  noQuery,
+  type StatusQuery,
+  statusQuerySchema,
+  type StatusView,
+  statusSchema,
+} from '../../api/index.ts';
 import { toHex } from '../../core/index.ts';
 import { activeIssuing } from '../authority/slot.ts';
+import type { SecretStandings } from '../node-api/secret-standings.ts';
 import type { AdminDeps } from './admin-context.ts';
 import { operationRoute } from './route.ts';
 
@@ -12,7 +21,7 @@ export function statusRoutes(deps: AdminDeps): RouteOptions[] {
   const { authorities, audit, clock } = deps;
 
   return [
-    operationRoute(statusOperation, async () => {
+    operationRoute(statusOperation, async ({ query }, { sees }) => {
       const set = authorities.current();
       return {
         trustDomain: deps.trustDomain,
@@ -27,6 +36,10 @@ export function statusRoutes(deps: AdminDeps): RouteOptions[] {
         activeIssuingId: activeIssuing(set)?.id ?? '',
         audit: { size: audit.size(), rootHash: toHex(audit.rootHash()) },
         agentAddress: deps.agentAddress,
+        secrets: {
+          ...standingsSeen(deps.connected.secrets(), sees),
+          ...holdingsSeen(deps.connected, query, sees),
+        },
       };
     }),
     operationRoute(livezOperation, async () => ({ status: 'ok' as const })),
@@ -38,10 +51,59 @@ export function statusRoutes(deps: AdminDeps): RouteOptions[] {
   ];
 }
 
+/** The counts name nobody; a refusal names an identity, and is for whoever may know of it. */
+function standingsSeen(
+  { authorities, versions, refusals }: SecretStandings,
+  sees: (spiffeId: string) => boolean,
+): Pick<StatusView['secrets'], 'authorities' | 'versions' | 'refusals'> {
+  return {
+    authorities: [...authorities],
+    versions: [...versions],
+    refusals: refusals
+      .filter(({ spiffeId }) => sees(spiffeId))
+      .map(({ nodeId, sinceMs, ...refusal }) => ({
+        ...refusal,
+        nodeId: sees(nodeId) ? nodeId : '',
+        since: timeOf(sinceMs),
+      })),
+  };
+}
+
+/** What names an identity is for whoever may know of it; how many others there are is told to nobody else. */
+function holdingsSeen(
+  connected: AdminDeps['connected'],
+  { node, spiffeId }: StatusQuery,
+  sees: (spiffeId: string) => boolean,
+): Pick<StatusView['secrets'], 'holdings' | 'moreHoldings'> {
+  const { holdings, more } = connected.holdings(
+    (nodeId, id) =>
+      (node === undefined || node === nodeId) &&
+      (spiffeId === undefined || spiffeId === id) &&
+      sees(id === '' ? nodeId : id),
+  );
+  return {
+    holdings: holdings.map(({ nodeId, sinceMs, ...holding }) => ({
+      ...holding,
+      nodeId: sees(nodeId) ? nodeId : '',
+      since: timeOf(sinceMs),
+    })),
+    moreHoldings: more,
+  };
+}
+
+/** A node says it, so it may be no time at all. */
+function timeOf(ms: number): string {
+  return new Date(Math.min(Math.max(0, ms), timeMsMax)).toISOString();
+}
+
+// ECMA-262 §21.4.1.1: the last time that a Date can hold.
+const timeMsMax = 8.64e15;
+
 const nothing = { params: noParams, query: noQuery, body: noBody };
 
 const statusOperation = {
   ...nothing,
+  query: statusQuerySchema,
   id: 'getStatus',
   method: 'GET',
   path: '/v1/status',
@@ -49,7 +111,7 @@ const statusOperation = {
   resource: 'ca',
   verb: 'read',
   answer: statusSchema,
-  scope: 'open',
+  scope: 'filtered',
 } as const;
 
 const livezOperation = {

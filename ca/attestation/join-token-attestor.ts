@@ -2,6 +2,7 @@
 
 import { utf8Text } from '../../core/index.ts';
 import { type SpiffeId, spiffeIdOf, type TrustDomain } from '../../spiffe/index.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
 import { joinTokenIdOf } from '../registry/join-token.ts';
 import type { Registry } from '../registry/registry.ts';
 import { selectorOf } from '../registry/selector.ts';
@@ -10,10 +11,11 @@ import type { Attestation, NodeAttestor } from './node-attestor.ts';
 export function joinTokenAttestor(deps: {
   readonly trustDomain: TrustDomain;
   readonly registry: Pick<Registry, 'useToken'>;
+  readonly audit: Pick<AuditLog, 'append'>;
 }): NodeAttestor {
   return {
     name: joinTokenAttestorName,
-    async attest({ evidence, spkiSha256 }): Promise<Attestation> {
+    async attest({ evidence, spkiSha256, address }): Promise<Attestation> {
       const text = evidence.length > evidenceBytesMax ? undefined : utf8Text(evidence);
       const tokenId = text === undefined ? undefined : joinTokenIdOf(text);
       if (text === undefined || tokenId === undefined) {
@@ -25,7 +27,10 @@ export function joinTokenAttestor(deps: {
         };
       }
       const id = joinTokenNodeId(deps.trustDomain, tokenId);
-      const use = await deps.registry.useToken({ text, spkiSha256, nodeId: id });
+      const actor = { kind: 'node', id, address } as const;
+      const use = await deps.registry.useToken({ text, spkiSha256, nodeId: id }, () =>
+        deps.audit.append({ actor, type: 'token.used', tokenId, nodeId: id }),
+      );
       if (use.kind === 'refused') return { ...use, claim: tokenId, remedy };
       const { aliasId } = use.token;
       return {

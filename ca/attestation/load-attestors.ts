@@ -3,6 +3,7 @@
 import { type Clock, CodedError, type Logger, type Random, readText } from '../../core/index.ts';
 import { type Certificate, parsePemCertificates } from '../../pki/index.ts';
 import type { TrustDomain } from '../../spiffe/index.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
 import type { Registry } from '../registry/registry.ts';
 import { joinTokenAttestor } from './join-token-attestor.ts';
 import type { NodeAttestor } from './node-attestor.ts';
@@ -24,6 +25,7 @@ export async function loadAttestors(
   deps: {
     readonly trustDomain: TrustDomain;
     readonly registry: Pick<Registry, 'useToken'>;
+    readonly audit: Pick<AuditLog, 'append'>;
     readonly clock: Clock;
     readonly random: Random;
     readonly log: Logger;

@@ -10,6 +10,8 @@ export interface AttestationRequest {
   readonly spkiSha256: string;
   /** The request as it came, for evidence that is bound to all of it. */
   readonly csr: Uint8Array;
+  /** Where the call came from, for the record of what it consumed. */
+  readonly address: string;
 }
 
 export type Attestation =

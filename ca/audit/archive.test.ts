@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../core/index.ts';
 import { archiveAudit } from './archive.ts';
+import { signArchiveMark } from './archive-mark.ts';
+import { readSegmentSeal } from './archived-segments.ts';
 import type { AuditEvent } from './event.ts';
 import { openAuditLog } from './log.ts';
+import { parseVerifier } from './parse-verifier.ts';
 import { formatProofBundle, verifyProofBundle } from './proof-bundle.ts';
 import { proveConsistency, proveRecord } from './prove.ts';
 import { queryAudit } from './query.ts';
@@ -59,8 +62,18 @@ describe('archiving sealed segments', () => {
     await log.close();
   }
 
+  const archived = (before = beforeMs): ReturnType<typeof archiveAudit> =>
+    archiveAudit({ directory, to: archive, beforeMs: before, signMark });
+
+  /** As a running CA does it, but for the record. */
+  async function signMark({ firstIndex }: { firstIndex: number }): Promise<string> {
+    const seal = await readSegmentSeal(directory, firstIndex, parseVerifier(verifierKey));
+    if (seal === undefined || seal === 'broken') throw new Error('no seal');
+    return signArchiveMark(seal, 0, origin, privateKey);
+  }
+
   test('the log proves what was moved, and verifies it again where the archive is given', async () => {
-    const moved = await archiveAudit({ directory, to: archive, beforeMs });
+    const moved = await archived();
     const gone = moved.reduce((sum, segment) => sum + segment.records, 0);
     expect(moved.length).toBeGreaterThan(2);
     expect(await verifyAuditLog({ directory, verifierKey })).toMatchObject({
@@ -84,9 +97,9 @@ describe('archiving sealed segments', () => {
   });
 
   test('the log goes on, and archives again', async () => {
-    await archiveAudit({ directory, to: archive, beforeMs });
+    await archived();
     await write(directory, 250);
-    const more = await archiveAudit({ directory, to: archive, beforeMs });
+    const more = await archived();
     expect(more.length).toBeGreaterThan(0);
     expect(await verifyAuditLog({ directory })).toMatchObject({ kind: 'ok', size: records + 250 });
     const found: number[] = [];
@@ -94,8 +107,20 @@ describe('archiving sealed segments', () => {
     expect(found).toEqual(Array.from({ length: records + 250 }, (_, index) => index));
   });
 
+  test('a power cut takes the partial tiles, and the log opens without what was archived', async () => {
+    const moved = await archived();
+    const end = moved.reduce((sum, segment) => sum + segment.records, 0);
+    expect(end).toBeLessThanOrEqual(512);
+    const names = await readdir(join(directory, 'tile'), { recursive: true });
+    const partials = names.filter((name) => /\.p\/\d+$/.test(name));
+    expect(partials.length).toBeGreaterThan(1);
+    for (const name of partials) await writeFile(join(directory, 'tile', name), '');
+    await write(directory, 50);
+    expect(await verifyAuditLog({ directory })).toMatchObject({ kind: 'ok', tilesMissing: 0 });
+  });
+
   test('nothing is old enough', async () => {
-    expect(await archiveAudit({ directory, to: archive, beforeMs: 0 })).toEqual([]);
+    expect(await archived(0)).toEqual([]);
   });
 
   test.for<{ name: string; damage: () => Promise<void> }>([
@@ -108,14 +133,14 @@ describe('archiving sealed segments', () => {
     { name: 'a lost seal', damage: () => rm(join(directory, 'records-000000000000.seal')) },
   ])('a log that is not whole keeps everything: $name', async ({ damage }) => {
     await damage();
-    await expect(archiveAudit({ directory, to: archive, beforeMs })).rejects.toMatchObject({
+    await expect(archived()).rejects.toMatchObject({
       code: 'audit_archive_refused',
     });
     expect(await readdir(directory)).toContain('records-000000000000.jsonl');
   });
 
   test('a tile of archived records that is edited or lost is named', async () => {
-    await archiveAudit({ directory, to: archive, beforeMs });
+    await archived();
     await flip('tile/0/001');
     const edited = await verifyAuditLog({ directory });
     expect(edited).toMatchObject({ kind: 'broken', code: 'tile_edited' });
@@ -130,7 +155,7 @@ describe('archiving sealed segments', () => {
   });
 
   test('an edited archive is found where it is given', async () => {
-    await archiveAudit({ directory, to: archive, beforeMs });
+    await archived();
     await edit('moved/records-000000000000.jsonl', 'uid:0', 'uid:1');
     expect(await verifyAuditLog({ directory })).toMatchObject({ kind: 'ok' });
     expect(await verifyAuditLog({ directory, archive })).toMatchObject({
@@ -141,13 +166,57 @@ describe('archiving sealed segments', () => {
   });
 
   test('a segment that is gone without a mark is a loss, archived neighbours or not', async () => {
-    const [, second] = await archiveAudit({ directory, to: archive, beforeMs });
+    const [, second] = await archived();
     await rm(join(directory, (second?.name ?? '').replace('.jsonl', '.archived')));
     expect(await verifyAuditLog({ directory })).toMatchObject({
       kind: 'broken',
       code: 'truncated',
       index: second?.firstIndex,
     });
+  });
+
+  test.for<{ name: string; forge: (mark: string, other: string) => string }>([
+    { name: 'written by hand', forge: () => '{"firstIndex":0,"records":80}' },
+    { name: 'empty', forge: () => '' },
+    { name: 'of another segment', forge: (_mark, other) => other },
+    { name: 'edited', forge: (mark) => mark.replace('/archived\n0 ', '/archived\n0 1') },
+    {
+      name: "signed by another log's key",
+      forge: (mark) => {
+        const [, , count, sha256 = ''] = /\n(\d+) (\d+)\n([0-9a-f]+)\n/.exec(mark) ?? [];
+        const segment = { firstIndex: 0, records: Number(count), sha256 };
+        return signArchiveMark(segment, 0, origin, generateKeyPairSync('ed25519').privateKey);
+      },
+    },
+  ])('a forged mark hides no loss: $name', async ({ forge }) => {
+    const [, second] = await archived();
+    const path = join(directory, 'records-000000000000.archived');
+    const mark = await readFile(path, 'utf8');
+    const other = await readFile(
+      join(directory, (second?.name ?? '').replace('.jsonl', '.archived')),
+      'utf8',
+    );
+    expect(await verifyAuditLog({ directory })).toMatchObject({ kind: 'ok' });
+    await writeFile(path, forge(mark, other));
+    const found = { kind: 'broken', code: 'bad_mark', index: 0 };
+    expect(await verifyAuditLog({ directory })).toMatchObject(found);
+    // Nor does the archive make it good: somebody wrote where only the log may.
+    expect(await verifyAuditLog({ directory, archive })).toMatchObject(found);
+    await writeFile(path, mark);
+    expect(await verifyAuditLog({ directory })).toMatchObject({ kind: 'ok' });
+  });
+
+  test('a CA that is not the one of this log cannot archive it', async () => {
+    const { privateKey: stranger } = generateKeyPairSync('ed25519');
+    const attempt = archiveAudit({
+      directory,
+      to: archive,
+      beforeMs,
+      signMark: async ({ firstIndex }) =>
+        signArchiveMark({ firstIndex, records: 1, sha256: '0'.repeat(64) }, 0, origin, stranger),
+    });
+    await expect(attempt).rejects.toMatchObject({ code: 'audit_archive_refused' });
+    expect(await readdir(directory)).toContain('records-000000000000.jsonl');
   });
 
   test('an edited tile or seal of records that are there is named, and the records are not blamed', async () => {

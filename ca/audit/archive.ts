@@ -8,6 +8,7 @@
 import { copyFile, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { makePrivateDirectory, replaceFile, syncDirectory } from '../../core/index.ts';
+import { openArchiveMark } from './archive-mark.ts';
 import { archivedMarkPath, readSegmentSeal } from './archived-segments.ts';
 import { AuditError } from './audit-error.ts';
 import { verifierPath } from './log-files.ts';
@@ -15,6 +16,7 @@ import { newestCheckpoint, verifierOf } from './prove.ts';
 import { parseRecord } from './record-line.ts';
 import { listSegments, readLines, type SegmentName } from './segment.ts';
 import { digestOf, type SegmentSeal, segmentSealPath } from './segment-seal.ts';
+import { tileWidth } from './tile.ts';
 import { verifyAuditLog } from './verify.ts';
 
 export interface ArchiveOptions {
@@ -24,6 +26,11 @@ export interface ArchiveOptions {
   /** Segments whose last record is older than this are moved. */
   readonly beforeMs: number;
   readonly verifierKey?: string;
+  /** Has the CA record that the segment is moved, and sign it: the signed note. */
+  readonly signMark: (segment: {
+    readonly firstIndex: number;
+    readonly to: string;
+  }) => Promise<string>;
 }
 
 export interface ArchivedSegment extends SegmentSeal {
@@ -33,15 +40,21 @@ export interface ArchivedSegment extends SegmentSeal {
 }
 
 /**
- * Moves what may go; the segment now written never does. The CA may run meanwhile. Throws
+ * Moves what may go; the segment now written never does, nor one whose end lies in a tile that is not full. The CA
+ * may run meanwhile. Throws
  * {@link AuditError} `audit_archive_refused` when the log is not whole: then nothing was moved.
  */
 export async function archiveAudit(options: ArchiveOptions): Promise<readonly ArchivedSegment[]> {
   const { directory, to } = options;
   const segments = await listSegments(directory);
+  const { checkpoint } = await newestCheckpoint(options);
+  const wholeTilesEnd = checkpoint.size - (checkpoint.size % tileWidth);
   const old: { segment: SegmentName; lastTime: string }[] = [];
   // The last one is being written. Oldest first, so that what stays has no holes.
-  for (const segment of segments.slice(0, -1)) {
+  for (const [place, segment] of segments.slice(0, -1).entries()) {
+    // A partial tile does not survive a power cut, and once the records are away nothing makes it again.
+    const end = segments[place + 1]?.firstIndex ?? 0;
+    if (end > wholeTilesEnd) break;
     const lastTime = await lastTimeOf(segment);
     if (!(Date.parse(lastTime) < options.beforeMs)) break;
     old.push({ segment, lastTime });
@@ -63,7 +76,8 @@ export async function archiveAudit(options: ArchiveOptions): Promise<readonly Ar
 async function move(options: ArchiveOptions, segment: SegmentName): Promise<SegmentSeal> {
   const { directory, to } = options;
   const { firstIndex, path } = segment;
-  const seal = await readSegmentSeal(directory, firstIndex, await verifierOf(options));
+  const verifier = await verifierOf(options);
+  const seal = await readSegmentSeal(directory, firstIndex, verifier);
   if (seal === undefined || seal === 'broken') {
     throw refused(`${basename(path)} has no sound seal`);
   }
@@ -71,8 +85,11 @@ async function move(options: ArchiveOptions, segment: SegmentName): Promise<Segm
   await copyDurably(segmentSealPath(directory, firstIndex), to);
   const sha256 = (await digestOf(copy, seal.bytes + 1)).digest('hex');
   if (sha256 !== seal.sha256) throw refused(`the copy ${copy} is not what was sealed`);
-  const mark = { ...seal, to };
-  await replaceFile(archivedMarkPath(directory, firstIndex), `${JSON.stringify(mark)}\n`, 0o644);
+  const mark = await options.signMark({ firstIndex, to });
+  if (openArchiveMark(mark, verifier)?.sha256 !== sha256) {
+    throw refused(`the CA that was asked is not the one whose log is in ${directory}`);
+  }
+  await replaceFile(archivedMarkPath(directory, firstIndex), mark, 0o644);
   await rm(path);
   await syncDirectory(directory);
   return seal;

@@ -2,6 +2,7 @@
 
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type ArchiveMark, openArchiveMark } from './archive-mark.ts';
 import { readIfPresent } from './log-files.ts';
 import { segmentName, unreadable } from './segment.ts';
 import { openSegmentSeal, type SegmentSeal, segmentSealPath } from './segment-seal.ts';
@@ -12,8 +13,14 @@ export function archivedMarkPath(directory: string, firstIndex: number): string 
   return join(directory, `${segmentName(firstIndex)}.archived`);
 }
 
-/** The first indexes of the segments that were archived. Throws AuditError. */
-export async function archivedSegments(directory: string): Promise<ReadonlySet<number>> {
+/**
+ * The segments that are marked as archived, by first index, each with what was signed of it: `forged` if
+ * nothing was. Throws AuditError.
+ */
+export async function archivedSegments(
+  directory: string,
+  verifier: NoteVerifier,
+): Promise<ReadonlyMap<number, ArchiveMark | 'forged'>> {
   let names: readonly string[];
   try {
     names = await readdir(directory);
@@ -21,7 +28,14 @@ export async function archivedSegments(directory: string): Promise<ReadonlySet<n
     throw unreadable(directory, error);
   }
   const digits = names.map((name) => /^records-(\d{12})\.archived$/.exec(name)?.[1]);
-  return new Set(digits.filter((each) => each !== undefined).map(Number));
+  const marks = new Map<number, ArchiveMark | 'forged'>();
+  for (const firstIndex of digits.filter((each) => each !== undefined).map(Number)) {
+    const note = await readIfPresent(archivedMarkPath(directory, firstIndex));
+    const mark = openArchiveMark(note ?? '', verifier);
+    // A mark that was signed for another segment says nothing about this one.
+    marks.set(firstIndex, mark?.firstIndex === firstIndex ? mark : 'forged');
+  }
+  return marks;
 }
 
 /** The seal of segment `firstIndex`: undefined if there is none, `broken` if it is not what was signed. */

@@ -15,7 +15,11 @@ export type AuditErrorCode =
   | 'audit_tile_missing'
   | 'audit_record_unknown'
   | 'audit_proof_malformed'
-  | 'audit_archive_refused';
+  | 'audit_archive_refused'
+  | 'audit_lost'
+  | 'audit_behind'
+  | 'audit_forked'
+  | 'audit_restart_refused';
 
 export class AuditError extends CodedError<AuditErrorCode> {
   override readonly name = 'AuditError';
@@ -41,4 +45,8 @@ const kinds: Readonly<Record<AuditErrorCode, ErrorKind>> = {
   audit_record_unknown: 'not_found',
   audit_proof_malformed: 'invalid_argument',
   audit_archive_refused: 'failed_precondition',
+  audit_lost: 'data_loss',
+  audit_behind: 'data_loss',
+  audit_forked: 'data_loss',
+  audit_restart_refused: 'failed_precondition',
 };

@@ -25,12 +25,17 @@ export function signCheckpoint(checkpoint: Checkpoint, privateKey: KeyObject): s
 export function openCheckpoint(note: string, verifier: NoteVerifier): CheckpointVerdict {
   const opened = openNote(note, verifier);
   if (opened.kind === 'refused') return opened;
-  // Further lines are extensions, which a reader passes over.
-  const [origin = '', size = '', root = ''] = opened.text.split('\n');
-  const rootHash = fromBase64(root);
-  const isSound =
-    origin === verifier.name && /^(0|[1-9]\d{0,14})$/.test(size) && rootHash?.length === hashBytes;
-  return isSound
-    ? { kind: 'signed', checkpoint: { origin, size: Number(size), rootHash } }
+  const checkpoint = parseCheckpoint(opened.text);
+  return checkpoint?.origin === verifier.name
+    ? { kind: 'signed', checkpoint }
     : { kind: 'refused', code: 'checkpoint_malformed' };
+}
+
+/** What the text of a checkpoint says; who signed it is not asked. */
+export function parseCheckpoint(text: string): Checkpoint | undefined {
+  // Further lines are extensions, which a reader passes over.
+  const [origin = '', size = '', root = ''] = text.split('\n');
+  const rootHash = fromBase64(root);
+  const isSound = /^(0|[1-9]\d{0,14})$/.test(size) && rootHash?.length === hashBytes;
+  return isSound ? { origin, size: Number(size), rootHash } : undefined;
 }

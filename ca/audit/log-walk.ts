@@ -52,7 +52,9 @@ export type AuditFaultCode =
   /** A tile is gone, and the records that it speaks for were archived. */
   | 'tile_missing'
   /** What a full segment was sealed with does not fit it. */
-  | 'bad_seal';
+  | 'bad_seal'
+  /** A segment is marked as archived, and the log did not sign that. */
+  | 'bad_mark';
 
 export type Broken = Extract<AuditVerdict, { kind: 'broken' }>;
 
@@ -68,6 +70,8 @@ export class LogWalk {
   #lastTime: string | undefined;
   #unsealed = 0;
   #archived = 0;
+  /** Where the newest record stands that says the CA was restored from a backup. */
+  #restoredAt: number | undefined;
   /** An unfinished write was met past the checkpoint; what follows it says nothing. */
   #isOver = false;
 
@@ -136,7 +140,8 @@ export class LogWalk {
     const fault = this.#checkRoots();
     if (fault !== undefined) return fault;
     if (found < needed) {
-      return broken('truncated', found, `${needed} records were signed, ${found} are there`);
+      const detail = `${needed} records were signed, ${found} are there${this.#restoredText()}`;
+      return broken('truncated', found, detail);
     }
     return {
       kind: 'ok',
@@ -181,13 +186,20 @@ export class LogWalk {
       return broken(
         'forked',
         Math.max(0, signed.size - 1),
-        `the first ${signed.size} records are not those that were signed`,
+        `the first ${signed.size} records are not those that were signed${this.#restoredText()}`,
       );
     }
     return undefined;
   }
 
+  /** A fork after a restore is what a restore is: what the lost CA signed later is not here. */
+  #restoredText(): string {
+    if (this.#restoredAt === undefined) return '';
+    return `; record ${this.#restoredAt} says that the CA was restored from a backup`;
+  }
+
   #count(record: AuditRecord): void {
+    if (record.type === 'ca.restored') this.#restoredAt = record.index;
     if (this.#tree.size >= this.#checkpoint.size) {
       this.#unsealed += 1;
       return;

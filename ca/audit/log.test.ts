@@ -10,6 +10,7 @@ import type { AuditEvent } from './event.ts';
 import { type AuditLogOptions, openAuditLog } from './log.ts';
 import { leafHashOf } from './merkle.ts';
 import { verifyAuditLog } from './verify.ts';
+import { recordBytesMax } from './record-line.ts';
 
 const { privateKey } = generateKeyPairSync('ed25519');
 const origin = 'mesh.test/signet/audit';
@@ -117,7 +118,7 @@ describe('audit log', () => {
 
     test('a record that is too large is refused alone', async () => {
       const log = await openLog();
-      const big: AuditEvent = { ...removed(0), nodeId: 'x'.repeat(70_000) };
+      const big: AuditEvent = { ...removed(0), nodeId: 'x'.repeat(recordBytesMax) };
       const [before, refusal, after] = await Promise.allSettled([
         log.append(removed(1)),
         log.append(big),

@@ -22,6 +22,8 @@ import { checkpointPath, verifierPath } from './log-files.ts';
 import { emptyLog, formatSegmentTree, type LogState } from './log-state.ts';
 import { openTiles } from './open-tiles.ts';
 import { appendLeaf, leafHashOf, rootHashOf } from './merkle.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { checkHistory, checkLength, checkPresence } from './remembered-checkpoint.ts';
 import { formatRecord } from './record-line.ts';
 import { type Recovery, recoverLog } from './recover.ts';
 import { Sealer } from './sealer.ts';
@@ -31,6 +33,17 @@ import { type OpenSegmentFile, openSegmentFile, type SegmentFile } from './segme
 import { formatVerifierKey, isNoteName } from './signed-note.ts';
 import type { TileWriter } from './tile-writer.ts';
 
+/** What is written together while records keep coming. One that comes by itself waits for nothing. */
+export interface AuditPace {
+  /** How far apart the syncs of records begin. */
+  readonly groupMs: number;
+  /** How far apart checkpoints begin, with the tiles that they need. */
+  readonly checkpointMs: number;
+}
+
+/** A certificate waits at most four milliseconds for company, and a proof of it a tenth of a second. */
+export const usualPace: AuditPace = { groupMs: 4, checkpointMs: 100 };
+
 export interface AuditLogOptions {
   /** The log's own directory, made with mode 0700 if it is missing. One process at a time. */
   readonly directory: string;
@@ -39,17 +52,22 @@ export interface AuditLogOptions {
   readonly signKey: KeyObject;
   /** The log's name in checkpoints, such as `mesh.test/signet/audit`. */
   readonly origin: string;
-  readonly segmentBytesMax?: number;
+  /** What was signed before, as somebody else remembers it: the log must begin with it. */
+  readonly known?: Checkpoint | undefined;
+  /** Absent: every record is written, and every group sealed, as soon as the disk is free. */
+  readonly pace?: AuditPace | undefined;
+  readonly segmentBytesMax?: number | undefined;
   readonly queueMax?: number;
   readonly openFile?: OpenSegmentFile;
 }
 
 /**
  * Opens or begins a log. Throws {@link AuditError}: `audit_broken` when what is on the disk is not
- * what was signed, `audit_key_mismatch` when another key signed it.
+ * what was signed, `audit_key_mismatch` when another key signed it, and `audit_lost`, `audit_behind` or
+ * `audit_forked` when it does not begin with what is known.
  */
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
-  const { directory, origin, signKey } = options;
+  const { directory, origin, signKey, known } = options;
   if (!isNoteName(origin)) {
     throw new AuditError(
       'audit_origin_invalid',
@@ -57,18 +75,23 @@ export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> 
     );
   }
   const verifier = { name: origin, publicKey: createPublicKey(signKey) };
+  if (known !== undefined) await checkPresence(directory, known);
   await makePrivateDirectory(directory).catch((error: unknown) => {
     throw unreadable(directory, error);
   });
   const recovery = await recoverLog(directory, verifier);
   const state = recovery.kind === 'new' ? emptyLog : recovery.state;
+  if (known !== undefined) checkLength(directory, state.tree.size, known);
   const tiles = await openTiles(directory, state.tree);
+  if (known !== undefined) await checkHistory(directory, state.tree, known);
   const sealer = new Sealer({
     path: checkpointPath(directory),
     origin,
     signKey,
     sealedSize: recovery.kind === 'new' ? undefined : recovery.checkpoint.size,
     before: () => tiles.flush(),
+    clock: options.clock,
+    everyMs: options.pace?.checkpointMs ?? 0,
   });
   await replaceFile(verifierPath(directory), `${formatVerifierKey(verifier)}\n`, 0o644);
   return startLog(options, recovery, { sealer, tiles });
@@ -134,6 +157,7 @@ class FileAuditLog implements AuditLog {
     this.#appends = new GroupCommit({
       groupMax,
       queueMax,
+      gatherMs: options.pace?.groupMs,
       write: (events) => this.#write(events),
       fullError: () =>
         new AuditError('audit_queue_full', `${queueMax} records wait for the audit log`, {

@@ -14,6 +14,7 @@ const nodeA = 'spiffe://mesh.test/signet/node/x/a';
 const nodeB = 'spiffe://mesh.test/signet/node/x/b';
 const hour = (hours: number): string => new Date(hours * 3_600_000).toISOString();
 
+/** As a program wrote it that kept neither the DNS names nor the hash of what was signed: such logs stay readable. */
 function certificate(serial: string, fromHour: number, spiffeId = web): AuditedCertificate {
   return {
     serial,

@@ -101,5 +101,6 @@ function isRecord(value: unknown): value is AuditRecord {
   );
 }
 
-// A record names things and hashes; it never carries a certificate or a body.
-export const recordBytesMax = 64 * 1024;
+// A record names things and hashes; it never carries a certificate or a body. The largest is of an entry at all its
+// bounds, with 64 selectors of 2 KiB that JSON may write twice as long, and 64 names each of two kinds.
+export const recordBytesMax = 512 * 1024;

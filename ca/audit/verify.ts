@@ -60,7 +60,7 @@ interface Walking {
 
 async function walkSegments(walking: Walking): Promise<Broken | undefined> {
   const { options, verifier, segments, walk, tiles } = walking;
-  const archived = await archivedSegments(options.directory);
+  const archived = await archivedSegments(options.directory, verifier);
   for (const [place, { path, firstIndex }] of segments.entries()) {
     const gap =
       (await walkArchived(walking, archived, firstIndex)) ?? walk.beginSegment(firstIndex);
@@ -77,25 +77,39 @@ async function walkSegments(walking: Walking): Promise<Broken | undefined> {
       if (fault !== undefined) return fault;
     }
     // The last segment is being written: a seal of it is from a roll that did not come to its end.
-    if (place === segments.length - 1) return undefined;
+    if (place === segments.length - 1) return forgedMark(archived);
     const seal = await readSegmentSeal(options.directory, firstIndex, verifier);
     if (seal === 'broken' || (seal !== undefined && seal.sha256 !== digest.digest('hex'))) {
       return broken('bad_seal', firstIndex, `the seal of ${basename(path)} is not that file's`);
     }
   }
-  return undefined;
+  return forgedMark(archived);
+}
+
+type Archived = Awaited<ReturnType<typeof archivedSegments>>;
+
+function forgedMark(archived: Archived): Broken | undefined {
+  const found = [...archived].find(([, mark]) => mark === 'forged');
+  return found === undefined ? undefined : badMark(found[0]);
+}
+
+function badMark(firstIndex: number): Broken {
+  const detail = `that the segment at record ${firstIndex} was archived is not signed by the log`;
+  return broken('bad_mark', firstIndex, detail);
 }
 
 /** Steps over the segments up to `end` that were archived, by what the tiles and their seals say. */
 async function walkArchived(
   { options, verifier, walk, tiles }: Walking,
-  archived: ReadonlySet<number>,
+  archived: Archived,
   end: number,
 ): Promise<Broken | undefined> {
   const { directory } = options;
   for (let start = walk.index(); start < end && archived.has(start); start = walk.index()) {
+    const mark = archived.get(start);
+    if (mark === 'forged') return badMark(start);
     const seal = await readSegmentSeal(directory, start, verifier);
-    if (seal === undefined || seal === 'broken' || seal.records === 0) {
+    if (seal === undefined || seal === 'broken' || seal.sha256 !== mark?.sha256) {
       return broken('bad_seal', start, `the seal of the archived segment ${start} is not sound`);
     }
     try {

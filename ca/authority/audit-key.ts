@@ -1,7 +1,7 @@
 /** The key that signs the audit log's checkpoints: made at the first start, sealed like an authority's. */
 
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { storeKeys } from '../store/key-layout.ts';
+import { auditKeyKey } from '../store/key-layout.ts';
 import type { Store } from '../store/store.ts';
 import type { KeyStore } from './key-store.ts';
 
@@ -17,5 +17,4 @@ export async function loadAuditKey(store: Store, keyStore: KeyStore): Promise<Ke
   return result.kind === 'committed' ? privateKey : loadAuditKey(store, keyStore);
 }
 
-const auditKeyKey = storeKeys.setting('audit-key');
 const keyName = 'audit';

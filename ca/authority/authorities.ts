@@ -12,11 +12,12 @@ import {
   type Watch,
   WatchSource,
 } from '../../core/index.ts';
-import { keySigner } from '../../pki/index.ts';
+import { keySigner, type Signatures } from '../../pki/index.ts';
 import type { Actor } from '../audit/event.ts';
 import type { Store } from '../store/store.ts';
 import type { Authority, AuthoritySet } from './authority.ts';
 import { AuthorityError } from './authority-error.ts';
+import { type ClockJudgement, type ClockTrust, unquestionedClock } from './clock-trust.ts';
 import {
   activateStep,
   type Change,
@@ -27,14 +28,16 @@ import {
 } from './authority-step.ts';
 import { abortStep, revokeStep, taintStep } from './compromise-step.ts';
 import { dueStepOf } from './due-step.ts';
-import type { Propagation } from './evidence.ts';
+import type { Propagation, PushTimes } from './evidence.ts';
 import { type Issuer, issuerOf, type ListIssuer } from './issuer.ts';
+import { listIssuersOf, revokedAuthorities } from './list-issuers.ts';
 import { type Journal, openJournal } from './journal.ts';
 import type { PublishedJwtKeys } from './jwt-keys.ts';
 import type { KeyStore } from './key-store.ts';
 import { LeafMarks } from './leaf-marks.ts';
 import { type DueContext, type DueStep, dueStep, nextDueMs, withLeafMark } from './rotation.ts';
 import { defaultRotationPolicy, type RotationPolicy } from './rotation-policy.ts';
+import { isOverdue, OverdueAlarm } from './overdue.ts';
 import { activeIssuing, activeRoot, authorityById, taintedKeyIds, waitingRoot } from './slot.ts';
 import { type Trust, trustOf } from './trust.ts';
 
@@ -42,12 +45,17 @@ export interface AuthoritiesDeps extends StepDeps {
   readonly store: Store;
   readonly keyStore: KeyStore;
   readonly log: Logger;
+  /** How far the time may be relied on; absent: wholly. */
+  readonly clockJudgement?: ClockJudgement;
+  /** Where the issuing authority signs; absent: in the calling thread. */
+  readonly signatures?: Signatures;
   /** The JWT keys that belong into the bundle beside the roots. */
   readonly jwtKeys?: Watch<PublishedJwtKeys>;
   /** Without it roots move only when they are told to. */
   readonly rotation?: {
     readonly policy: RotationPolicy;
     readonly propagationOf: (rootId: string) => Propagation;
+    readonly pushTimesOf?: (rootId: string) => PushTimes | undefined;
   };
 }
 
@@ -59,11 +67,13 @@ export interface Authorities extends Closable {
   expectLeaf(issuerId: string, notAfterMs: number): void;
   /** Resolves when it is durable that a leaf below this issuer may live until then. */
   recordLeaf(issuerId: string, notAfterMs: number): Promise<void>;
-  /** Every issuing authority that has its key, for the lists of what was revoked below it. */
+  /** Every authority that has its key, for the lists of what was revoked below it. */
   listIssuers(): readonly ListIssuer[];
   /** All of them, with the exact end of the last leaf where it is known. */
   current(): AuthoritySet;
   policy(): RotationPolicy;
+  /** The root that waits for the fleet past the deadline of the policy. */
+  overdue(): Authority | undefined;
   /** A new root, in the bundle at once. */
   prepare(actor: Actor): Promise<Authority>;
   /** The prepared root signs from now on. Throws {@link AuthorityError} `authority_not_propagated`. */
@@ -95,6 +105,7 @@ class WorkingAuthorities implements Authorities {
   readonly #deps: AuthoritiesDeps;
   readonly #journal: Journal;
   readonly #marks: LeafMarks;
+  readonly #alarm: OverdueAlarm;
   #trust: WatchSource<Trust> | undefined;
   #issuer: Issuer | undefined;
   #timer: Timer | undefined;
@@ -106,6 +117,7 @@ class WorkingAuthorities implements Authorities {
     this.#deps = deps;
     this.#journal = journal;
     this.#marks = new LeafMarks(journal.current());
+    this.#alarm = new OverdueAlarm(deps.log, this.policy());
     this.#publish();
     this.#leaveJwtKeys = deps.jwtKeys?.subscribe(() => this.#publish());
   }
@@ -126,14 +138,7 @@ class WorkingAuthorities implements Authorities {
   }
 
   listIssuers(): readonly ListIssuer[] {
-    return this.#journal
-      .current()
-      .authorities.filter(({ tier, id }) => tier === 'issuing' && this.#journal.hasKey(id))
-      .map(({ id, certificate }) => ({
-        id,
-        certificate,
-        signer: keySigner(this.#journal.privateKey(id)),
-      }));
+    return listIssuersOf(this.#journal.current(), this.#journal, this.#deps.upstream);
   }
 
   expectLeaf(issuerId: string, notAfterMs: number): void {
@@ -153,20 +158,24 @@ class WorkingAuthorities implements Authorities {
     });
   }
 
-  prepare(actor: Actor): Promise<Authority> {
+  async prepare(actor: Actor): Promise<Authority> {
+    this.#checkClock('doubtful');
     return this.#take(prepareStep(actor));
   }
 
-  activate(
+  async activate(
     actor: Actor,
     id: string,
     propagation: (rootId: string) => Propagation,
     force: boolean,
   ): Promise<Authority> {
+    // By a clock that is ahead, nodes whose certificates are good have left the count.
+    this.#checkClock(force ? 'doubtful' : 'settled');
     return this.#take(activateStep(actor, id, propagation, force, this.policy().threshold));
   }
 
-  retire(actor: Actor, id: string, force: boolean): Promise<Authority> {
+  async retire(actor: Actor, id: string, force: boolean): Promise<Authority> {
+    if (!force) this.#checkClock('sure');
     return this.#take(retireStep(actor, id, force));
   }
 
@@ -178,7 +187,8 @@ class WorkingAuthorities implements Authorities {
     return this.#take(taintStep(actor, id));
   }
 
-  revoke(actor: Actor, id: string, force: boolean): Promise<Authority> {
+  async revoke(actor: Actor, id: string, force: boolean): Promise<Authority> {
+    if (!force) this.#checkClock('sure');
     return this.#take(revokeStep(actor, id, force));
   }
 
@@ -197,7 +207,9 @@ class WorkingAuthorities implements Authorities {
         this.#tell(due, authorityById(next, id));
       }
     });
-    this.#schedule();
+    this.#alarm.look(this.overdue(), this.#dueContext().propagationOf);
+    // Something may be due that cannot be done yet: it waits for the clock, or for a key that is not here.
+    this.#schedule(this.#clockTrust() === 'sure' ? idleMs : heldLookMs);
   }
 
   async #take(step: Step): Promise<Authority> {
@@ -223,13 +235,26 @@ class WorkingAuthorities implements Authorities {
   async #store({ next, minted }: Change): Promise<void> {
     const before = this.#journal.current();
     const keys = minted.map(({ authority, privateKey }) => [authority.id, privateKey] as const);
-    await this.#journal.commit(next, new Map(keys));
+    try {
+      await this.#journal.commit(next, new Map(keys));
+    } catch (error) {
+      if (error instanceof AuthorityError && error.code === 'authority_conflict') this.#reloaded();
+      throw error;
+    }
     this.#marks.stored(next);
     const isSame =
       next.bundleSequence === before.bundleSequence &&
       activeIssuing(next)?.id === activeIssuing(before)?.id &&
-      taintedKeyIds(next).join() === taintedKeyIds(before).join();
+      taintedKeyIds(next).join() === taintedKeyIds(before).join() &&
+      // Whoever is dropped goes onto its root's list.
+      revokedAuthorities(next, 0).length === revokedAuthorities(before, 0).length;
     if (!isSame) this.#publish();
+  }
+
+  /** Another CA changed what is stored: its state is ours from now on. */
+  #reloaded(): void {
+    this.#marks.reloaded(this.#journal.current());
+    this.#publish();
   }
 
   #publish(): void {
@@ -237,7 +262,8 @@ class WorkingAuthorities implements Authorities {
     const [root, issuing] = [activeRoot(set), activeIssuing(set)];
     if (root === undefined || issuing === undefined) return;
     if (this.#issuer?.id !== issuing.id) {
-      this.#issuer = issuerOf(issuing, root, keySigner(this.#journal.privateKey(issuing.id)));
+      const signer = keySigner(this.#journal.privateKey(issuing.id), this.#deps.signatures);
+      this.#issuer = issuerOf(issuing, root, signer);
     }
     const { trustDomain } = this.#deps;
     const revision = this.#journal.revision();
@@ -255,14 +281,34 @@ class WorkingAuthorities implements Authorities {
     return this.#deps.rotation?.policy ?? { ...defaultRotationPolicy, automatic: false };
   }
 
+  #clockTrust(): ClockTrust {
+    return (this.#deps.clockJudgement ?? unquestionedClock).trust();
+  }
+
+  /** Throws the clock's fault unless it may be relied on so far. */
+  #checkClock(wanted: Exclude<ClockTrust, 'wrong'>): void {
+    const doubt = this.#deps.clockJudgement?.doubt(wanted);
+    if (doubt !== undefined) throw doubt;
+  }
+
+  overdue(): Authority | undefined {
+    const waiting = waitingRoot(this.#journal.current());
+    // A published one waits for its operator, or for somebody who came since.
+    const isStuck = waiting?.state === 'prepared' || waiting?.isAutomatic === true;
+    if (!isStuck || this.#deps.clockJudgement?.doubt('settled') !== undefined) return undefined;
+    return isOverdue(waiting, this.#deps.clock.wallMs(), this.policy()) ? waiting : undefined;
+  }
+
   #dueContext(): DueContext {
     const { lifetimes, rotation, upstream } = this.#deps;
     return {
       issuingMs: lifetimes.issuingMs,
       policy: this.policy(),
       propagationOf: rotation?.propagationOf ?? unknownPropagation,
+      pushTimesOf: rotation?.pushTimesOf,
       canSign: (id) => upstream?.rootId === id || this.#journal.hasKey(id),
       upstreamId: upstream?.rootId,
+      clockTrust: this.#clockTrust(),
     };
   }
 
@@ -271,7 +317,7 @@ class WorkingAuthorities implements Authorities {
     const { clock, lifetimes, log } = this.#deps;
     const dueMs = nextDueMs(this.current(), lifetimes.issuingMs) - clock.wallMs();
     this.#timer?.cancel();
-    // Wall time may jump, and marks move; a look now and then costs nothing.
+    // Wall time may jump, and marks move; a look every few seconds costs nothing.
     const delayMs = Math.max(afterMs, Math.min(Math.max(dueMs, 0), this.#lookMs()));
     this.#timer = clock.after(delayMs, () => {
       this.catchUp().catch((error: unknown) => {
@@ -303,15 +349,20 @@ class WorkingAuthorities implements Authorities {
   }
 }
 
+export type RootCertificate = Pick<Authority, 'certificate'>;
+
 /** Lower hexadecimal SHA-256 of a root's DER: what an agent pins until it has the bundle. */
-export function rootSha256(root: Authority): string {
+export function rootSha256(root: RootCertificate): string {
   return hash('sha256', root.certificate.der, 'hex');
 }
 
 // The mark of the last leaf is stored this share of an SVID's life ahead: so often is it written, and so
 // much later than needed may an authority be retired after a restart.
 const markStepsPerLife = 4;
-const lookMsMax = 60_000;
+const lookMsMax = 5000;
+// Beside the shortest wait for the clock, an eighth of an issuing authority's life.
+const heldLookMs = 500;
+const idleMs = 100;
 const evidenceLookMs = 250;
 // Nothing is known of anybody: no evidence ever holds.
 const unknownPropagation = (): Propagation => ({

@@ -22,7 +22,9 @@ export function auditedIssuing(
   return {
     serial: certificate.serial,
     spiffeId: `spiffe://${trustDomain}`,
+    dnsNames: [],
     spkiSha256: hash('sha256', certificate.spki, 'hex'),
+    tbsSha256: hash('sha256', certificate.tbs, 'hex'),
     notBefore: new Date(certificate.notBeforeMs).toISOString(),
     notAfter: new Date(certificate.notAfterMs).toISOString(),
     issuerKeyId: root.id,

@@ -70,6 +70,7 @@ const authoritySchema = z.strictObject({
   above: z.array(base64Field).exactOptional(),
   preparedAtMs: z.number(),
   isAutomatic: z.literal(true).exactOptional(),
+  pushedAtMs: z.number().exactOptional(),
   arrivals: z.array(z.strictObject({ share: z.number(), atMs: z.number() })).exactOptional(),
   publishedAtMs: z.number().exactOptional(),
   activatedAtMs: z.number().exactOptional(),

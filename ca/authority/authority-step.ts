@@ -8,11 +8,11 @@ import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../../core/index.ts';
 import type { TrustDomain } from '../../spiffe/index.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
-import type { Actor } from '../audit/event.ts';
+import type { Actor, AuditedEvidence } from '../audit/event.ts';
 import type { Authority, AuthoritySet } from './authority.ts';
 import { auditedAuthority, auditedIssuing } from './authority-audit.ts';
 import { AuthorityError } from './authority-error.ts';
-import { type Propagation, withArrivals } from './evidence.ts';
+import { auditedEvidence, type Propagation, type PushTimes, withArrivals } from './evidence.ts';
 import type { Lifetimes } from './lifetimes.ts';
 import {
   type IssuingParent,
@@ -32,7 +32,7 @@ import {
   withRenewedIssuing,
   withRetired,
 } from './rotation.ts';
-import { activeRoot, authorityById, waitingRoot } from './slot.ts';
+import { activeRoot, authorityById, lastLeafNotAfterMs, waitingRoot } from './slot.ts';
 import { type Upstream, upstreamAuthority } from './upstream.ts';
 
 export interface StepDeps {
@@ -96,33 +96,44 @@ export const adoptStep: Step = async (deps, { set }) => {
 };
 
 /** The shares of the fleet that have it by now. Measured for the next plan, no deed: it is not audited. */
-export function noteArrivalsStep(id: string, propagation: Propagation): Step {
+export function noteArrivalsStep(id: string, propagation: Propagation, push?: PushTimes): Step {
   return async ({ clock }, { set }) => {
-    const { arrivals = [] } = authorityById(set, id);
-    const reached = withArrivals(arrivals, propagation, clock.wallMs()) ?? arrivals;
-    return { next: withAuthority(set, id, { arrivals: reached }), minted: [], id };
+    const { arrivals = [], pushedAtMs = push?.firstMs } = authorityById(set, id);
+    const atMs = push?.lastChangeMs ?? clock.wallMs();
+    const reached = withArrivals(arrivals, propagation, atMs) ?? arrivals;
+    const pushed = pushedAtMs === undefined ? {} : { pushedAtMs };
+    return { next: withAuthority(set, id, { arrivals: reached, ...pushed }), minted: [], id };
   };
 }
 
-export function publishStep(id: string): Step {
+export function publishStep(id: string, propagation: Propagation, threshold: number): Step {
   return async (deps, { set }) => {
-    await recordAuthority(deps, systemActor, 'authority.published', authorityById(set, id));
+    await recordAuthority(deps, systemActor, 'authority.published', authorityById(set, id), {
+      evidence: auditedEvidence(propagation, threshold),
+    });
     return { next: withPublishedRoot(set, id, deps.clock.wallMs()), minted: [], id };
   };
 }
 
-/** The waiting root signs from now on, through an issuing authority of its own. */
+/**
+ * The waiting root signs from now on, through an issuing authority of its own. Without `propagation` its
+ * publication is all the evidence that is asked for.
+ */
 export function activateStep(
   actor: Actor,
   id: string,
-  propagation: (rootId: string) => Propagation,
+  propagation: ((rootId: string) => Propagation) | undefined,
   force: boolean,
   threshold = 1,
 ): Step {
   return async (deps, { set, privateKey }) => {
-    const root = checkActivation(set, id, propagation(id), force, threshold);
+    const counts = propagation?.(id);
+    const root = checkActivation(set, id, counts ?? nobodyAsked, force, threshold);
     const issuing = await mintIssuing(await mintOptions(deps), parentOf(deps, root, privateKey));
-    await recordAuthority(deps, actor, 'authority.activated', root, force);
+    await recordAuthority(deps, actor, 'authority.activated', root, {
+      force,
+      ...(counts === undefined ? {} : { evidence: auditedEvidence(counts, threshold) }),
+    });
     await recordIssuing(deps, actor, issuing.authority, root);
     const next = withActivatedRoot(set, id, issuing.authority, deps.clock.wallMs());
     return { next, minted: [issuing], id };
@@ -134,7 +145,11 @@ export function retireStep(actor: Actor, id: string, force: boolean): Step {
   return async (deps, { set }) => {
     const nowMs = deps.clock.wallMs();
     const authority = checkRetirement(set, id, nowMs, force);
-    await recordAuthority(deps, actor, 'authority.retired', authority, force);
+    const endMs = lastLeafNotAfterMs(set, authority);
+    await recordAuthority(deps, actor, 'authority.retired', authority, {
+      force,
+      ...(endMs === undefined ? {} : { lastLeafNotAfter: new Date(endMs).toISOString() }),
+    });
     return { next: withRetired(set, id, nowMs), minted: [], id };
   };
 }
@@ -187,10 +202,23 @@ export async function recordAuthority(
   actor: Actor,
   type: AuthorityEventType,
   authority: Authority,
-  force = false,
+  { force = false, ...judgedBy }: StepGrounds = {},
 ): Promise<void> {
   const forced = force ? { forced: true } : {};
-  await audit.append({ actor, type, authority: auditedAuthority(authority), ...forced });
+  await audit.append({
+    actor,
+    type,
+    authority: auditedAuthority(authority),
+    ...forced,
+    ...judgedBy,
+  });
+}
+
+/** What a step was judged by, as the record of it says. */
+interface StepGrounds {
+  readonly force?: boolean;
+  readonly evidence?: AuditedEvidence;
+  readonly lastLeafNotAfter?: string;
 }
 
 type AuthorityEventType =
@@ -225,7 +253,10 @@ async function recordIssuing(
   root: Authority,
 ): Promise<void> {
   const certificate = auditedIssuing(issuing, root, trustDomain);
-  await audit.append({ actor, type: 'authority.issuing_rotated', certificate });
+  const keyId = issuing.id;
+  await audit.append({ actor, type: 'authority.issuing_rotated', certificate, keyId });
 }
+
+const nobodyAsked: Propagation = { nodes: 0, nodesApplied: 0, subscribers: 0, acknowledged: 0 };
 
 export const systemActor: Actor = { kind: 'system', id: 'ca' };

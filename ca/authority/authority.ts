@@ -26,6 +26,8 @@ export interface Authority {
   readonly preparedAtMs: number;
   /** Whose rotation it is: one that the CA began by itself it also goes on with by itself. */
   readonly isAutomatic?: true;
+  /** When the first node was sent a bundle with it. */
+  readonly pushedAtMs?: number;
   /** When each share of the fleet had acknowledged it, measured. */
   readonly arrivals?: readonly Arrival[];
   readonly publishedAtMs?: number;

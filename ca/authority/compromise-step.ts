@@ -46,7 +46,7 @@ export function revokeStep(actor: Actor, id: string, force: boolean): Step {
   return async (deps, { set }) => {
     const nowMs = deps.clock.wallMs();
     const authority = checkRevocation(set, id, nowMs, force);
-    await recordAuthority(deps, actor, 'authority.revoked', authority, force);
+    await recordAuthority(deps, actor, 'authority.revoked', authority, { force });
     return { next: withRetired(set, id, nowMs), minted: [], id };
   };
 }
@@ -60,9 +60,8 @@ async function replaced(
   if (authority.state !== 'active') return { next: state.set, minted: [] };
   if (authority.tier === 'issuing') return renewStep(actor)(deps, state);
   const successor = waitingRoot(state.set);
-  const nobody = () => ({ nodes: 0, nodesApplied: 0, subscribers: 0, acknowledged: 0 });
   // That it has arrived was proved when it was published; a compromise does not wait for stragglers.
-  return activateStep(actor, successor?.id ?? '', nobody, false)(deps, state);
+  return activateStep(actor, successor?.id ?? '', undefined, false)(deps, state);
 }
 
 function checkTaint(set: AuthoritySet, id: string): Authority {

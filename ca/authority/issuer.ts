@@ -19,7 +19,7 @@ export interface Issuer {
   readonly root: Uint8Array;
 }
 
-/** An issuing authority as the signer of the list of what was revoked below it. */
+/** An authority as the signer of the list of what was revoked below it. */
 export interface ListIssuer {
   /** Lower hexadecimal key id. */
   readonly id: string;

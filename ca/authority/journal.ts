@@ -28,7 +28,8 @@ export interface Journal {
   privateKey(id: string): KeyObject;
   /**
    * Replaces the set durably. `keys` holds the private keys of authorities that are new in it; the key
-   * of one that is retired in it is destroyed by the same transaction.
+   * of one that is retired in it is destroyed by the same transaction. Throws {@link AuthorityError}
+   * `authority_conflict` if another CA changed it; the journal then holds what that one wrote.
    */
   commit(next: AuthoritySet, keys: ReadonlyMap<string, KeyObject>): Promise<void>;
 }
@@ -85,6 +86,8 @@ export async function openJournal(store: Store, keyStore: KeyStore): Promise<Jou
       const compare = [{ key: guardKey, modRevision: revision }];
       const result = await store.commit({ compare, puts, deletes });
       if (result.kind === 'conflict') {
+        // What the other one wrote is what counts; whoever asked judges it anew.
+        ({ set, records, revision } = await load(store));
         throw new AuthorityError(
           'authority_conflict',
           'the authorities were changed by another CA',

@@ -1,36 +1,50 @@
 /** The JWT keys at work: they rotate themselves, each step recorded and stored before it acts. */
 
-import { createPublicKey, hash, type KeyObject } from 'node:crypto';
+import { hash, type KeyObject } from 'node:crypto';
 import {
   type Clock,
   type Closable,
   describeError,
   type Logger,
   type Timer,
-  toHex,
   type Watch,
   WatchSource,
 } from '../../core/index.ts';
-import { generateKeyPair, keyIdOf, keySigner, type Signer, spkiOf } from '../../pki/index.ts';
+import { keySigner, type Signer, spkiOf } from '../../pki/index.ts';
 import type { JwtAuthority } from '../../spiffe/index.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
+import type { Actor, AuditedAuthority } from '../audit/event.ts';
 import { storeKeys } from '../store/key-layout.ts';
 import type { Store } from '../store/store.ts';
 import { AuthorityError } from './authority-error.ts';
+import { type ClockJudgement, type ClockTrust, unquestionedClock } from './clock-trust.ts';
+import { systemActor } from './authority-step.ts';
+import { auditedEvidence, hasArrived, type Propagation } from './evidence.ts';
 import {
   activeJwtKey,
+  type DueJwtKeyStep,
   dueJwtKeyStep,
   emptyJwtKeySet,
   type JwtKey,
   type JwtKeySet,
-  type JwtKeyStep,
-  withActivatedJwtKey,
-  withJwtKey,
-  withoutJwtKey,
-  withPublishedJwtKey,
+  waitingJwtKey,
+  withChangedJwtKey,
 } from './jwt-key.ts';
 import { formatJwtKeyRecord, type JwtKeyRecord, parseJwtKeyRecord } from './jwt-key-record.ts';
+import {
+  abortJwtKey,
+  activateJwtKey,
+  dueJwtKeyStepOf,
+  type JwtKeyChange,
+  type JwtKeyStep,
+  prepareJwtKey,
+  retireJwtKey,
+  revokeJwtKey,
+  taintJwtKey,
+} from './jwt-key-step.ts';
 import type { KeyStore } from './key-store.ts';
+import { isOverdue, OverdueAlarm } from './overdue.ts';
+import type { RotationPolicy } from './rotation-policy.ts';
 
 /** The key that signs JWT-SVIDs now. */
 export interface CurrentJwtKey {
@@ -50,14 +64,29 @@ export interface JwtKeys {
 /** The keys that belong into the bundle. */
 export interface PublishedJwtKeys {
   readonly authorities: readonly JwtAuthority[];
+  /** Key ids of the tainted ones: a token under them is to be made anew. */
+  readonly taintedIds: readonly string[];
   readonly sequence: bigint;
   /** The store's revision since which it is so. */
   readonly revision: number;
 }
 
+/** Each step throws {@link AuthorityError} with the reason why it may not be taken. */
 export interface RotatingJwtKeys extends JwtKeys, Closable {
   readonly published: Watch<PublishedJwtKeys>;
   list(): readonly JwtKey[];
+  /** How far the bundle with this key has got. */
+  propagationOf(id: string): Propagation;
+  /** The key that waits for the nodes past the deadline of the policy. */
+  overdue(): JwtKey | undefined;
+  /** A new key, in the bundle at once. */
+  prepare(actor: Actor): Promise<JwtKey>;
+  activate(actor: Actor, id: string, force: boolean): Promise<JwtKey>;
+  retire(actor: Actor, id: string, force: boolean): Promise<JwtKey>;
+  abort(actor: Actor, id: string): Promise<JwtKey>;
+  /** It signs nothing from now on; another one does as soon as the nodes have it. */
+  taint(actor: Actor, id: string): Promise<JwtKey>;
+  revoke(actor: Actor, id: string, force: boolean): Promise<JwtKey>;
 }
 
 export interface JwtKeysDeps {
@@ -66,10 +95,15 @@ export interface JwtKeysDeps {
   readonly audit: AuditLog;
   readonly clock: Clock;
   readonly log: Logger;
+  /** How far the time may be relied on; absent: wholly. */
+  readonly clockJudgement?: ClockJudgement;
   /** How long a key lives, from its making. */
   readonly lifeMs: number;
-  /** Whether the bundle with this key has reached enough of the nodes. */
-  readonly hasArrived: (kid: string) => boolean;
+  /** How long a token lives at most. */
+  readonly tokenMs: number;
+  readonly policy: RotationPolicy;
+  /** How far the bundle with this key has got among the nodes. */
+  readonly propagationOf: (kid: string) => Propagation;
 }
 
 /** Opens what the store holds, or begins a key, and catches up with what time made due. */
@@ -80,6 +114,7 @@ export async function openJwtKeys(deps: JwtKeysDeps): Promise<RotatingJwtKeys> {
       ? { set: emptyJwtKeySet, privateKeys: new Map<string, KeyObject>() }
       : parseJwtKeyRecord(item.value, deps.keyStore);
   const working = new WorkingJwtKeys(deps, record, item?.modRevision ?? 0);
+  await working.allowTokens();
   await working.catchUp();
   return working;
 }
@@ -87,15 +122,17 @@ export async function openJwtKeys(deps: JwtKeysDeps): Promise<RotatingJwtKeys> {
 class WorkingJwtKeys implements RotatingJwtKeys {
   readonly published: WatchSource<PublishedJwtKeys>;
   readonly #deps: JwtKeysDeps;
+  readonly #alarm: OverdueAlarm;
   #record: JwtKeyRecord;
   #revision: number;
   #current: CurrentJwtKey | undefined;
   #timer: Timer | undefined;
-  #running: Promise<void> = Promise.resolve();
+  #steps: Promise<unknown> = Promise.resolve();
   #closed = false;
 
   constructor(deps: JwtKeysDeps, record: JwtKeyRecord, revision: number) {
     this.#deps = deps;
+    this.#alarm = new OverdueAlarm(deps.log, deps.policy);
     this.#record = record;
     this.#revision = revision;
     this.#current = this.#signing();
@@ -105,27 +142,107 @@ class WorkingJwtKeys implements RotatingJwtKeys {
   current(): CurrentJwtKey {
     const current = this.#current;
     if (current !== undefined && current.notAfterMs > this.#deps.clock.wallMs()) return current;
-    throw new AuthorityError('authority_ended', 'the key that signs JWT-SVIDs has ended');
+    const waiting = waitingJwtKey(this.#record.set);
+    throw new AuthorityError(
+      'authority_ended',
+      waiting === undefined
+        ? 'the key that signs JWT-SVIDs has ended'
+        : `no key signs JWT-SVIDs: ${waiting.id} does as soon as the nodes have it`,
+    );
   }
 
   list(): readonly JwtKey[] {
     return this.#record.set.keys;
   }
 
+  propagationOf(id: string): Propagation {
+    return this.#deps.propagationOf(id);
+  }
+
+  overdue(): JwtKey | undefined {
+    const { clock, clockJudgement, policy } = this.#deps;
+    const waiting = waitingJwtKey(this.#record.set);
+    if (waiting?.state !== 'prepared' || clockJudgement?.doubt('settled') !== undefined) {
+      return undefined;
+    }
+    return isOverdue(waiting, clock.wallMs(), policy) ? waiting : undefined;
+  }
+
+  async prepare(actor: Actor): Promise<JwtKey> {
+    this.#checkClock('doubtful');
+    return this.#ask(actor, prepareJwtKey);
+  }
+
+  async activate(actor: Actor, id: string, force: boolean): Promise<JwtKey> {
+    this.#checkClock(force ? 'doubtful' : 'settled');
+    return this.#ask(actor, activateJwtKey(id, force));
+  }
+
+  async retire(actor: Actor, id: string, force: boolean): Promise<JwtKey> {
+    if (!force) this.#checkClock('sure');
+    return this.#ask(actor, retireJwtKey(id, force));
+  }
+
+  abort(actor: Actor, id: string): Promise<JwtKey> {
+    return this.#ask(actor, abortJwtKey(id));
+  }
+
+  taint(actor: Actor, id: string): Promise<JwtKey> {
+    return this.#ask(actor, taintJwtKey(id));
+  }
+
+  async revoke(actor: Actor, id: string, force: boolean): Promise<JwtKey> {
+    if (!force) this.#checkClock('sure');
+    return this.#ask(actor, revokeJwtKey(id, force));
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#timer?.cancel();
-    await this.#running;
+    await this.#steps;
+  }
+
+  /** Tokens may have become longer with this start: that is stored before the first is signed. */
+  async allowTokens(): Promise<void> {
+    const { set, privateKeys } = this.#record;
+    const active = activeJwtKey(set);
+    const { tokenMs } = this.#deps;
+    if (active === undefined || (active.tokenMsMax ?? tokenMs) >= tokenMs) return;
+    const next = withChangedJwtKey(set, active.id, { tokenMsMax: tokenMs });
+    await this.#store({ set: next, privateKeys });
   }
 
   async catchUp(): Promise<void> {
-    const { clock, hasArrived } = this.#deps;
-    const due = (): JwtKeyStep | undefined =>
-      dueJwtKeyStep(this.#record.set, clock.wallMs(), hasArrived);
-    for (let step = due(); step !== undefined && !this.#closed; step = due()) {
-      await this.#take(step);
-    }
+    const { clock, policy, propagationOf, clockJudgement = unquestionedClock } = this.#deps;
+    const arrived = (id: string): boolean => hasArrived(propagationOf(id), policy.threshold);
+    const due = (): DueJwtKeyStep | undefined =>
+      dueJwtKeyStep(
+        this.#record.set,
+        clock.wallMs(),
+        arrived,
+        policy.automatic,
+        clockJudgement.trust(),
+      );
+    await this.#exclusive(async () => {
+      for (let step = due(); step !== undefined && !this.#closed; step = due()) {
+        await this.#take(systemActor, dueJwtKeyStepOf(step));
+      }
+    });
+    this.#alarm.look(this.overdue(), propagationOf);
     this.#schedule(lookMs);
+  }
+
+  /** Throws the clock's fault unless it may be relied on so far. */
+  #checkClock(wanted: Exclude<ClockTrust, 'wrong'>): void {
+    const doubt = this.#deps.clockJudgement?.doubt(wanted);
+    if (doubt !== undefined) throw doubt;
+  }
+
+  async #ask(actor: Actor, step: JwtKeyStep): Promise<JwtKey> {
+    const key = await this.#exclusive(() => this.#take(actor, step));
+    // What it made due is not waited for: another key may sign at once.
+    this.#schedule(0);
+    return key;
   }
 
   #schedule(delayMs: number): void {
@@ -133,7 +250,7 @@ class WorkingJwtKeys implements RotatingJwtKeys {
     const { clock, log } = this.#deps;
     this.#timer?.cancel();
     this.#timer = clock.after(delayMs, () => {
-      this.#running = this.catchUp().catch((error: unknown) => {
+      this.catchUp().catch((error: unknown) => {
         log.error('rotation of JWT keys failed and is tried again', {
           reason: describeError(error),
         });
@@ -142,28 +259,34 @@ class WorkingJwtKeys implements RotatingJwtKeys {
     });
   }
 
-  async #take(step: JwtKeyStep): Promise<void> {
-    const nowMs = this.#deps.clock.wallMs();
+  async #take(actor: Actor, step: JwtKeyStep): Promise<JwtKey> {
+    const { clock, lifeMs, tokenMs, policy, propagationOf } = this.#deps;
     const { set, privateKeys } = this.#record;
-    if (step.kind === 'begin' || step.kind === 'prepare') {
-      const { key, privateKey } = mint(nowMs, this.#deps.lifeMs, step.kind === 'begin');
-      await this.#audit('jwt_key.prepared', key);
-      if (step.kind === 'begin') await this.#audit('jwt_key.activated', key);
-      const keys = new Map(privateKeys).set(key.id, privateKey);
-      await this.#store({ set: withJwtKey(set, key), privateKeys: keys });
-      return;
+    const nowMs = clock.wallMs();
+    const { threshold } = policy;
+    const change = step({ set, nowMs, lifeMs, tokenMs, threshold, propagationOf });
+    const kept = new Set(change.next.keys.map(({ id }) => id));
+    const keys = [...privateKeys, ...(change.made ?? [])].filter(([id]) => kept.has(id));
+    try {
+      this.#holdTo(change.next);
+      for (const act of change.acts) await this.#audit(actor, act);
+      await this.#store({ set: change.next, privateKeys: new Map(keys) });
+    } finally {
+      this.#current = this.#signing();
     }
-    const { id } = step;
-    const key = set.keys.find((each) => each.id === id);
-    if (key !== undefined) await this.#audit(auditTypes[step.kind], key);
-    if (step.kind === 'publish') {
-      await this.#store({ set: withPublishedJwtKey(set, id, nowMs), privateKeys });
-    } else if (step.kind === 'activate') {
-      await this.#store({ set: withActivatedJwtKey(set, id, nowMs), privateKeys });
-    } else {
-      const kept = new Map([...privateKeys].filter(([each]) => each !== id));
-      await this.#store({ set: withoutJwtKey(set, id), privateKeys: kept });
-    }
+    return change.key;
+  }
+
+  /**
+   * A key that is about to stop signing is stored with the end of its last token: what is minted while
+   * that is being written must not outlive it.
+   */
+  #holdTo({ keys }: JwtKeySet): void {
+    const current = this.#current;
+    if (current === undefined) return;
+    const endMs = keys.find(({ id }) => id === current.kid)?.lastTokenNotAfterMs;
+    if (endMs === undefined) return;
+    this.#current = { ...current, notAfterMs: Math.min(current.notAfterMs, endMs) };
   }
 
   /** Durable first; only then does anybody see it or sign with it. */
@@ -199,47 +322,50 @@ class WorkingJwtKeys implements RotatingJwtKeys {
     return { kid: key.id, signer: keySigner(privateKey), notAfterMs: key.notAfterMs };
   }
 
-  async #audit(type: (typeof auditTypes)[keyof typeof auditTypes], key: JwtKey): Promise<void> {
-    const authority = {
-      keyId: key.id,
-      spkiSha256: hash('sha256', spkiOf(key.publicKey), 'hex'),
-      notBefore: new Date(key.preparedAtMs).toISOString(),
-      notAfter: new Date(key.notAfterMs).toISOString(),
-    };
-    await this.#deps.audit.append({ actor: { kind: 'system', id: 'ca' }, type, authority });
+  async #audit(
+    actor: Actor,
+    { act, key, forced = false, evidence }: JwtKeyChange['acts'][number],
+  ): Promise<void> {
+    const { audit, policy } = this.#deps;
+    await audit.append({
+      actor,
+      type: `jwt_key.${act}`,
+      authority: auditedKey(key),
+      ...(forced ? { forced } : {}),
+      ...(evidence === undefined ? {} : { evidence: auditedEvidence(evidence, policy.threshold) }),
+      ...(key.lastTokenNotAfterMs === undefined
+        ? {}
+        : { lastLeafNotAfter: new Date(key.lastTokenNotAfterMs).toISOString() }),
+    });
+  }
+
+  #exclusive<T>(step: () => Promise<T>): Promise<T> {
+    const result = this.#steps.then(step);
+    // The next step runs whatever became of this one; its caller gets the failure.
+    this.#steps = result.catch(() => undefined);
+    return result;
   }
 }
 
-function mint(
-  nowMs: number,
-  lifeMs: number,
-  signsAtOnce: boolean,
-): { readonly key: JwtKey; readonly privateKey: KeyObject } {
-  const { privateKey } = generateKeyPair('ec-p256');
-  const publicKey = createPublicKey(privateKey);
-  const key: JwtKey = {
-    id: toHex(keyIdOf(publicKey)),
-    state: signsAtOnce ? 'active' : 'prepared',
-    publicKey,
-    preparedAtMs: nowMs,
-    ...(signsAtOnce ? { activatedAtMs: nowMs } : {}),
-    notAfterMs: nowMs + lifeMs,
+function auditedKey(key: JwtKey): AuditedAuthority {
+  return {
+    keyId: key.id,
+    spkiSha256: hash('sha256', spkiOf(key.publicKey), 'hex'),
+    notBefore: new Date(key.preparedAtMs).toISOString(),
+    notAfter: new Date(key.notAfterMs).toISOString(),
   };
-  return { key, privateKey };
 }
 
 function publishedOf({ keys, sequence }: JwtKeySet, revision: number): PublishedJwtKeys {
-  const authorities = keys.map(({ id, publicKey }) => ({ keyId: id, publicKey }));
-  return { authorities, sequence, revision };
+  return {
+    authorities: keys.map(({ id, publicKey }) => ({ keyId: id, publicKey })),
+    taintedIds: keys.flatMap(({ id, taintedAtMs }) => (taintedAtMs === undefined ? [] : [id])),
+    sequence,
+    revision,
+  };
 }
 
-const auditTypes = {
-  prepare: 'jwt_key.prepared',
-  publish: 'jwt_key.published',
-  activate: 'jwt_key.activated',
-  retire: 'jwt_key.retired',
-} as const;
 const recordKey = storeKeys.setting('jwt-keys');
 // Evidence comes in at any time, and wall time may jump; a look costs nothing.
-const lookMs = 1000;
+const lookMs = 500;
 const retryMs = 5000;

@@ -6,6 +6,11 @@ import { AuthorityError } from './authority-error.ts';
 
 export type KeyEncryptionKeySource = { readonly file: string } | { readonly env: string };
 
+/** How a person calls the source. */
+export function nameOfSource(source: KeyEncryptionKeySource): string {
+  return 'file' in source ? source.file : `environment variable ${source.env}`;
+}
+
 /** Throws {@link AuthorityError} `kek_missing` or `kek_malformed`, or FileError. */
 export async function loadKeyEncryptionKey(
   source: KeyEncryptionKeySource,
@@ -13,8 +18,8 @@ export async function loadKeyEncryptionKey(
 ): Promise<KeyObject> {
   if ('file' in source) return parseKeyEncryptionKey(await readText(source.file), source.file);
   const text = environment[source.env];
-  if (text !== undefined) return parseKeyEncryptionKey(text, `environment variable ${source.env}`);
-  throw new AuthorityError('kek_missing', `environment variable ${source.env} is not set`, {
+  if (text !== undefined) return parseKeyEncryptionKey(text, nameOfSource(source));
+  throw new AuthorityError('kek_missing', `${nameOfSource(source)} is not set`, {
     remedy: 'set it to the key-encryption key, or name a file in keyEncryptionKey',
   });
 }

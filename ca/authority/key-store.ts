@@ -11,13 +11,27 @@ export interface KeyStore {
   sealKey(authorityId: string, privateKey: KeyObject): Uint8Array;
   /** Throws {@link AuthorityError} `authority_record_invalid`. */
   unsealKey(authorityId: string, sealed: Uint8Array): KeyObject;
+  /** Random bytes that other keys are made of or sealed under, bound to the id: they open for no other. */
+  sealMaster(id: string, master: Uint8Array): Uint8Array;
+  /** The bytes, the caller's to zero. Throws {@link AuthorityError} `authority_record_invalid`. */
+  unsealMaster(id: string, sealed: Uint8Array): Uint8Array;
   /** Stored once, so that a wrong key-encryption key is known before anything is opened with it. */
   sealCheckValue(): Uint8Array;
   /** Throws {@link AuthorityError} `kek_wrong`. */
   checkKey(sealedCheckValue: Uint8Array): void;
 }
 
-export function createKeyStore(keyEncryptionKey: KeyObject, random: Random): KeyStore {
+/** How errors name the key and what it seals. */
+export interface SealedWhere {
+  readonly key: string;
+  readonly store: string;
+}
+
+export function createKeyStore(
+  keyEncryptionKey: KeyObject,
+  random: Random,
+  where: SealedWhere = unnamed,
+): KeyStore {
   return {
     sealKey(authorityId, privateKey) {
       const plain = privateKeyToPkcs8Der(privateKey);
@@ -35,12 +49,14 @@ export function createKeyStore(keyEncryptionKey: KeyObject, random: Random): Key
         plain.fill(0);
       }
     },
+    sealMaster: (id, master) => seal(keyEncryptionKey, masterPurpose(id), master, random),
+    unsealMaster: (id, sealed) => unseal(keyEncryptionKey, masterPurpose(id), sealed),
     sealCheckValue: () => seal(keyEncryptionKey, checkPurpose, checkValue, random),
     checkKey(sealedCheckValue) {
       if (opens(keyEncryptionKey, sealedCheckValue)) return;
       throw new AuthorityError(
         'kek_wrong',
-        'the key-encryption key is not the one that the keys of this store are sealed with',
+        `${where.key} is not the one that ${where.store} is sealed with`,
         { remedy: 'give the key that was used when the store was made' },
       );
     },
@@ -61,5 +77,10 @@ export function keyPurpose(authorityId: string): string {
   return `signet authority key ${authorityId}`;
 }
 
+export function masterPurpose(id: string): string {
+  return `signet master ${id}`;
+}
+
 export const checkPurpose = 'signet key-encryption key check';
 const checkValue = utf8Bytes('signet');
+const unnamed: SealedWhere = { key: 'the key-encryption key', store: 'this store' };

@@ -12,8 +12,13 @@ export class LeafMarks {
 
   /** After a start only the stored marks are known; they are late rather than early. */
   constructor(set: AuthoritySet) {
+    this.reloaded(set);
+  }
+
+  /** Takes up what the store holds by another's hand: neither's leaves may be forgotten. */
+  reloaded(set: AuthoritySet): void {
     this.stored(set);
-    for (const [id, notAfterMs] of this.#durable) this.#exact.set(id, notAfterMs);
+    for (const [id, notAfterMs] of this.#durable) this.raise(id, notAfterMs);
   }
 
   raise(id: string, notAfterMs: number): void {

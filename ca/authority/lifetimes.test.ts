@@ -34,6 +34,24 @@ test.for([
   expect(() => checkLifetimes({ ...short, ...change })).toThrow(text);
 });
 
+test.for([
+  { name: 'that fits', jwt: { ttlMs: 5 * second, ttlMsMax: 10 * second } },
+  {
+    name: 'that is longer than a key has left',
+    jwt: { ttlMs: 5 * second, ttlMsMax: 11 * second },
+    text: 'jwt.ttlMax 11s does not fit under a JWT key, which lives as long as issuing, 20s, which has 20s / 2 = 10s left',
+  },
+  {
+    name: 'by default that is longer than the longest',
+    jwt: { ttlMs: 12 * second, ttlMsMax: 10 * second },
+    text: 'jwt.ttl 12s does not fit under a JWT key',
+  },
+])('a token $name', ({ jwt, text }) => {
+  const check = (): void => checkLifetimes(short, jwt);
+  if (text === undefined) expect(check).not.toThrow();
+  else expect(check).toThrow(text);
+});
+
 test('every contradiction is named at once, with a remedy', () => {
   try {
     checkLifetimes({ ...short, x509SvidMs: 15 * second, nodeSvidMs: 12 * second });

@@ -29,20 +29,35 @@ export function svidMsMax(lifetimes: Lifetimes): number {
   return lifetimes.issuingMs / 2;
 }
 
+/** How long tokens live, under JWT keys that live as long as an issuing authority and are replaced as early. */
+export interface TokenLifetimes {
+  readonly ttlMs: number;
+  readonly ttlMsMax: number;
+}
+
 /** Throws {@link AuthorityError} `lifetimes_contradict` with the arithmetic of every contradiction. */
-export function checkLifetimes(lifetimes: Lifetimes): void {
+export function checkLifetimes(lifetimes: Lifetimes, jwt?: TokenLifetimes): void {
   const faults = [
     ...Object.entries(lifetimes).flatMap(([name, ms]) => unitFault(name, ms)),
     ...fitFault('x509Svid', lifetimes.x509SvidMs, 'issuing', lifetimes.issuingMs),
     ...fitFault('nodeSvid', lifetimes.nodeSvidMs, 'issuing', lifetimes.issuingMs),
     ...fitFault('issuing', lifetimes.issuingMs, 'root', lifetimes.rootMs),
+    ...(jwt === undefined ? [] : tokenFaults(jwt, lifetimes.issuingMs)),
     ...maxFault('root', lifetimes.rootMs, rootMsMax),
     ...maxFault('backdate', lifetimes.backdateMs, backdateMsMax),
   ];
   if (faults.length === 0) return;
   throw new AuthorityError('lifetimes_contradict', `lifetimes: ${faults.join('; ')}`, {
-    remedy: 'shorten the certificate or lengthen its issuer',
+    remedy: 'shorten the certificate or token, or lengthen its issuer',
   });
+}
+
+function tokenFaults({ ttlMs, ttlMsMax }: TokenLifetimes, keyMs: number): string[] {
+  const key = 'a JWT key, which lives as long as issuing,';
+  return [
+    ...fitFault('jwt.ttlMax', ttlMsMax, key, keyMs),
+    ...(ttlMs > ttlMsMax ? fitFault('jwt.ttl', ttlMs, key, keyMs) : []),
+  ];
 }
 
 function fitFault(name: string, ms: number, issuer: string, issuerMs: number): string[] {

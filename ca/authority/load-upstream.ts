@@ -2,7 +2,7 @@
 
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { describeError, readText } from '../../core/index.ts';
+import { type CodedErrorOptions, describeError, readText } from '../../core/index.ts';
 import { type Certificate, parseCertificate, parsePem } from '../../pki/index.ts';
 import { AuthorityError } from './authority-error.ts';
 import { checkUpstream, type UpstreamRules } from './check-upstream.ts';
@@ -10,10 +10,15 @@ import { readPkcs12 } from './pkcs12.ts';
 import type { Upstream } from './upstream.ts';
 
 export type UpstreamSource =
-  /** PEM: the chain with what the key belongs to first, and the unencrypted PKCS#8 key. */
-  | { readonly certificate: string; readonly key: string }
-  | { readonly pkcs12: string; readonly passwordFile: string }
-  | { readonly pkcs12: string; readonly passwordEnv: string };
+  /** PEM: the chain with what the key belongs to first, and its key, encrypted if there is a password. */
+  | ({ readonly certificate: string; readonly key: string } & Password)
+  | ({ readonly pkcs12: string } & Password);
+
+/** Where the password is, if there is one; never both. */
+interface Password {
+  readonly passwordFile?: string | undefined;
+  readonly passwordEnv?: string | undefined;
+}
 
 /** Throws {@link AuthorityError} `upstream_invalid`, or FileError. */
 export async function loadUpstream(
@@ -22,15 +27,14 @@ export async function loadUpstream(
 ): Promise<Upstream> {
   if ('pkcs12' in source) {
     const file = await readBytes(source.pkcs12);
-    const { chain, privateKey } = await readPkcs12(
-      file,
-      await passwordOf(source, p.environment),
-      source.pkcs12,
-    );
+    // A file without a password is one with an empty one (RFC 7292 §5.1).
+    const password = (await passwordOf(source, p.environment)) ?? '';
+    const { chain, privateKey } = await readPkcs12(file, password, source.pkcs12);
     return checkUpstream(chain, privateKey, source.pkcs12, p);
   }
   const chain = readChain(await readText(source.certificate), source.certificate);
-  const privateKey = readKey(await readText(source.key), source.key);
+  const password = await passwordOf(source, p.environment);
+  const privateKey = readKey(await readText(source.key), source.key, password);
   return checkUpstream(chain, privateKey, source.certificate, p);
 }
 
@@ -47,16 +51,22 @@ function readChain(text: string, where: string): Certificate[] {
 }
 
 /** What is wrong is said without a part of the text, which is a key. */
-function readKey(text: string, where: string): KeyObject {
-  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type:.*ENCRYPTED/.test(text)) {
-    throw invalid(
-      where,
-      'the key is encrypted; give it as PKCS#12, or decrypt it with `openssl pkey`',
-    );
+function readKey(text: string, where: string, password: string | undefined): KeyObject {
+  const isEncrypted = /-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type:.*ENCRYPTED/.test(text);
+  if (isEncrypted && password === undefined) {
+    throw invalid(where, 'the key is encrypted; say where its password is', {
+      remedy: 'name it in passwordFile or passwordEnv',
+    });
   }
   try {
-    return createPrivateKey({ key: text, format: 'pem' });
+    const passphrase = isEncrypted && password !== undefined ? { passphrase: password } : {};
+    return createPrivateKey({ key: text, format: 'pem', ...passphrase });
   } catch {
+    if (isEncrypted) {
+      throw invalid(where, 'the password is wrong, or the encryption is not understood', {
+        remedy: 'try `openssl pkey -noout -in` with it; PBES2 with AES is understood',
+      });
+    }
     throw invalid(where, 'it holds no private key in PEM (PKCS#8)');
   }
 }
@@ -72,22 +82,21 @@ async function readBytes(path: string): Promise<Uint8Array> {
 }
 
 async function passwordOf(
-  source: { readonly passwordFile: string } | { readonly passwordEnv: string },
+  { passwordFile, passwordEnv }: Password,
   environment: Readonly<Record<string, string | undefined>>,
-): Promise<string> {
-  if ('passwordFile' in source) {
-    // A file ends with a newline that is no part of the password.
-    return (await readText(source.passwordFile)).replace(/\r?\n$/, '');
-  }
-  const password = environment[source.passwordEnv];
+): Promise<string | undefined> {
+  // A file ends with a newline that is no part of the password.
+  if (passwordFile !== undefined) return (await readText(passwordFile)).replace(/\r?\n$/, '');
+  if (passwordEnv === undefined) return undefined;
+  const password = environment[passwordEnv];
   if (password !== undefined) return password;
   throw new AuthorityError(
     'upstream_invalid',
-    `upstream: environment variable ${source.passwordEnv} is not set`,
-    { remedy: 'set it to the password of the PKCS#12 file, or name a file in passwordFile' },
+    `upstream: environment variable ${passwordEnv} is not set`,
+    { remedy: 'set it to the password, or name a file in passwordFile' },
   );
 }
 
-function invalid(where: string, reason: string): AuthorityError {
-  return new AuthorityError('upstream_invalid', `upstream ${where}: ${reason}`);
+function invalid(where: string, reason: string, options: CodedErrorOptions = {}): AuthorityError {
+  return new AuthorityError('upstream_invalid', `upstream ${where}: ${reason}`, options);
 }

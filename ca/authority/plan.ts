@@ -25,7 +25,7 @@ export interface PlanEntry {
 export interface Plan {
   readonly deadlineMs?: number;
   readonly steps: readonly PlanEntry[];
-  /** Of the newest root that was measured, after it was put into the bundle. */
+  /** Of the newest root that was measured, after the first node was sent it. */
   readonly arrivals: readonly { readonly share: number; readonly afterMs: number }[];
 }
 
@@ -81,13 +81,13 @@ function publication(
     };
   }
   const took = arrivals.find(({ share }) => share >= policy.threshold)?.afterMs;
-  const fromMs = next?.preparedAtMs ?? nowMs;
+  const fromMs = next === undefined ? nowMs : (next.pushedAtMs ?? nowMs);
   const estimate =
     took === undefined
       ? { reason: 'not measured yet; it is measured as it happens' }
       : {
           atMs: Math.max(nowMs, fromMs + took),
-          reason: `the last root reached the asked share in ${formatDurationMs(Math.round(took))}`,
+          reason: `the last root reached the asked share ${formatDurationMs(Math.round(took))} after its first push`,
         };
   if (next === undefined)
     return { step: 'publish', state: 'blocked', isEstimate: true, ...estimate };
@@ -184,6 +184,7 @@ function measured(set: AuthoritySet, next: Authority | undefined): Plan['arrival
   if (root === undefined) return [];
   return (root.arrivals ?? []).map(({ share, atMs }: Arrival) => ({
     share,
-    afterMs: atMs - root.preparedAtMs,
+    // Measured from the push: what lies between making the root and that is ours, not the fleet's.
+    afterMs: Math.max(0, atMs - (root.pushedAtMs ?? root.preparedAtMs)),
   }));
 }

@@ -13,10 +13,10 @@ import {
   utf8Bytes,
   utf8Text,
 } from '../../core/index.ts';
-import { storeKeys, storePrefixes } from '../store/key-layout.ts';
+import { auditKeyKey, storeKeys, storePrefixes } from '../store/key-layout.ts';
 import type { Compare, Put, Store, StoreItem } from '../store/store.ts';
 import { AuthorityError } from './authority-error.ts';
-import { checkPurpose, createKeyStore, keyPurpose } from './key-store.ts';
+import { checkPurpose, createKeyStore, keyPurpose, masterPurpose } from './key-store.ts';
 import { reseal as resealValue } from './seal.ts';
 
 /** How many values were sealed anew. Throws {@link AuthorityError}, `kek_wrong` before anything is changed. */
@@ -88,12 +88,15 @@ function walk(key: string, value: Json, reseal: Reseal, state: { changed: boolea
       const owner = name === 'sealedKey' && typeof id === 'string' ? id : undefined;
       if (sealed === undefined || (!isCheck && owner === undefined)) throw damaged(key);
       state.changed = true;
-      const purposes = isCheck
-        ? [checkPurpose]
-        : [keyPurpose(owner ?? ''), keyPurpose(`jwt ${owner ?? ''}`)];
+      const purposes = isCheck ? [checkPurpose] : purposesOf(owner ?? '');
       return [name, toBase64(reseal(purposes, sealed))];
     }),
   );
+}
+
+/** An authority's, a JWT key's, or a master's: the seal itself tells which. */
+function purposesOf(id: string): readonly string[] {
+  return [keyPurpose(id), keyPurpose(`jwt ${id}`), masterPurpose(id)];
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, Json>> {
@@ -117,5 +120,4 @@ function damaged(key: string): AuthorityError {
 }
 
 const identityKey = storeKeys.setting('identity');
-const auditKeyKey = storeKeys.setting('audit-key');
 const sealedPrefixes = [storePrefixes.authorities, storePrefixes.settings] as const;

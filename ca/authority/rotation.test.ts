@@ -4,6 +4,7 @@ import { parseTrustDomain } from '../../spiffe/index.ts';
 import type { Authority, AuthoritySet, AuthorityState } from './authority.ts';
 import { emptyAuthoritySet } from './authority.ts';
 import { AuthorityError } from './authority-error.ts';
+import { auditedEvidence } from './evidence.ts';
 import { mintRoot } from './mint-authority.ts';
 import {
   checkActivation,
@@ -128,6 +129,18 @@ describe('activation', () => {
     expect(() => checkActivation(set, 'b', counts, false)).toThrow(
       'applied by 2 of 3 nodes and acknowledged by 4 of 7 SDS subscribers',
     );
+  });
+
+  test('says the share that is judged where the sums would say another', () => {
+    // One node has its one sidecar, the other 10 of 20: 52 % of the sidecars, 75 % node by node.
+    const uneven = { nodes: 2, nodesApplied: 2, subscribers: 21, acknowledged: 11 };
+    const counts = { ...uneven, sidecarShare: 0.75 };
+    expect(() => checkActivation(set, 'b', counts, false, 0.76)).toThrow(
+      'acknowledged by 11 of 21 SDS subscribers (75 % node by node); 76 % are asked for',
+    );
+    expect(checkActivation(set, 'b', counts, false, 0.75).id).toBe('b');
+    expect(auditedEvidence(counts, 0.75)).toEqual({ ...counts, threshold: 0.75 });
+    expect(auditedEvidence(nobody, 1)).toEqual({ ...nobody, threshold: 1 });
   });
 
   test.for(['a', 'a1'])('is refused for %s, which is not a prepared root, forced or not', (id) => {

@@ -6,7 +6,14 @@
 import { formatDurationMs } from '../../core/index.ts';
 import type { Authority, AuthoritySet } from './authority.ts';
 import { AuthorityError } from './authority-error.ts';
-import { formatPropagation, hasArrived, type Propagation, withArrivals } from './evidence.ts';
+import type { ClockTrust } from './clock-trust.ts';
+import {
+  formatPropagation,
+  hasArrived,
+  type Propagation,
+  type PushTimes,
+  withArrivals,
+} from './evidence.ts';
 import type { RotationPolicy } from './rotation-policy.ts';
 import {
   activeIssuing,
@@ -197,19 +204,64 @@ export interface DueContext {
   readonly issuingMs: number;
   readonly policy: RotationPolicy;
   readonly propagationOf: (rootId: string) => Propagation;
+  /** When it went out first; undefined until it has. */
+  readonly pushTimesOf?: ((rootId: string) => PushTimes | undefined) | undefined;
   /** Whether the key above is at hand: an upstream's key is only as long as the operator gives it. */
   readonly canSign: (rootId: string) => boolean;
   readonly upstreamId?: string | undefined;
+  /** Absent: the time is sure. */
+  readonly clockTrust?: ClockTrust | undefined;
 }
 
+/**
+ * While the time is in doubt everything waits, the evidence too: nodes leave the count when their certificates
+ * end. What destroys a key or makes a root without evidence waits until the time is sure.
+ */
 export function dueStep(set: AuthoritySet, nowMs: number, due: DueContext): DueStep | undefined {
+  const { clockTrust = 'sure' } = due;
+  if (clockTrust === 'wrong') return undefined;
+  if (clockTrust === 'doubtful') return dueInDoubt(set, nowMs, due);
+  const step = dueByTime(set, nowMs, due);
+  const isGrave = step?.kind === 'retire' || (step?.kind === 'begin_root' && !isFirst(set));
+  return isGrave && clockTrust !== 'sure' ? undefined : step;
+}
+
+/**
+ * With nothing that could sign, waiting would be an outage; and a fresh issuing authority takes itself back. If
+ * the time returns, it has not begun, and another one replaces it.
+ */
+function dueInDoubt(set: AuthoritySet, nowMs: number, due: DueContext): DueStep | undefined {
+  if (isFirst(set)) return dueByTime(set, nowMs, due);
+  const root = activeRoot(set);
+  if (root === undefined || root.certificate.notAfterMs < nowMs || !due.canSign(root.id)) {
+    return undefined;
+  }
+  const issuing = activeIssuing(set);
+  const signs = issuing !== undefined && issuing.certificate.notAfterMs >= nowMs;
+  return signs && !isAhead(root, issuing, nowMs) ? undefined : { kind: 'renew_issuing' };
+}
+
+function isFirst({ authorities }: AuthoritySet): boolean {
+  return authorities.length === 0;
+}
+
+/** Made while the clock was ahead, and of no use until then; under a root that is so too nothing can be done. */
+function isAhead(root: Authority, issuing: Authority, nowMs: number): boolean {
+  return issuing.certificate.notBeforeMs > nowMs && root.certificate.notBeforeMs <= nowMs;
+}
+
+function dueByTime(set: AuthoritySet, nowMs: number, due: DueContext): DueStep | undefined {
   const root = activeRoot(set);
   if (root === undefined) return { kind: 'begin_root', reason: 'there is none yet' };
   if (root.certificate.notAfterMs < nowMs) {
     // Nothing below an ended root is valid any more, so nobody is stranded by a new one.
     return { kind: 'begin_root', reason: `root ${root.id} has ended` };
   }
-  const issuingEndMs = activeIssuing(set)?.certificate.notAfterMs ?? 0;
+  const issuing = activeIssuing(set);
+  if (issuing !== undefined && due.canSign(root.id) && isAhead(root, issuing, nowMs)) {
+    return { kind: 'renew_issuing' };
+  }
+  const issuingEndMs = issuing?.certificate.notAfterMs ?? 0;
   if (!due.canSign(root.id) && issuingEndMs < nowMs) {
     return { kind: 'begin_root', reason: `the key of root ${root.id} is not here any more` };
   }
@@ -232,7 +284,8 @@ function dueRootStep(
   if (waiting === undefined) return dueBeginning(set, root, nowMs, due);
   const propagation = due.propagationOf(waiting.id);
   const arrived = hasArrived(propagation, due.policy.threshold);
-  if (withArrivals(waiting.arrivals ?? [], propagation, nowMs) !== undefined) {
+  const isPushed = waiting.pushedAtMs === undefined && due.pushTimesOf?.(waiting.id) !== undefined;
+  if (isPushed || withArrivals(waiting.arrivals ?? [], propagation, nowMs) !== undefined) {
     return { kind: 'note_arrivals', id: waiting.id };
   }
   if (!arrived) return undefined;

@@ -10,7 +10,7 @@ export interface Trust {
   /** The bundle as a SPIFFE JWKS document. */
   readonly bundleDocument: string;
   readonly activeRoot: Authority;
-  /** Key ids under which nothing may go on standing. */
+  /** Key ids, of JWT keys too, under which nothing may go on standing. */
   readonly taintedKeyIds: readonly string[];
   /** The store's revision since which it is so. */
   readonly revision: number;
@@ -37,7 +37,7 @@ export function trustOf(p: {
     bundle,
     bundleDocument: formatBundle(bundle),
     activeRoot,
-    taintedKeyIds: taintedKeyIds(set),
+    taintedKeyIds: [...taintedKeyIds(set), ...(jwtKeys?.taintedIds ?? [])],
     revision,
   };
 }

@@ -3,10 +3,13 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import forge from 'node-forge';
+import { afterAll, beforeAll, describe, expect, test as anyTest } from 'vitest';
 import { parseTrustDomain } from '../../spiffe/index.ts';
 import { type UpstreamSource, loadUpstream } from './load-upstream.ts';
+import { lacks } from '../../test/programs.ts';
 
+const test = anyTest.skipIf(lacks('openssl'));
 const run = promisify(execFile);
 const trustDomain = parseTrustDomain('mesh.test');
 let directory: string;
@@ -42,7 +45,14 @@ beforeAll(async () => {
     root('ec', ec, ca, sign),
     root('other', ec, ca, sign),
     root('rsa', ['-newkey', 'rsa:2048'], ca, sign),
+    root('rsa2', ['-newkey', 'rsa:2048'], ca, sign),
     root('length0', ec, `${ca},pathlen:0`, sign),
+    root('length1', ec, `${ca},pathlen:1`, sign),
+    root('own', ec, ca, sign, 'subjectAltName=URI:spiffe://mesh.test'),
+    root('path', ec, ca, sign, 'subjectAltName=URI:spiffe://mesh.test/ca'),
+    root('twice', ec, ca, sign, 'subjectAltName=URI:spiffe://mesh.test,URI:https://mesh.test'),
+    root('weak', ['-newkey', 'rsa:1024'], ca, sign),
+    root('odd', ec, ca, sign, '1.2.3.4=critical,ASN1:NULL'),
     root('leaf', ec, 'basicConstraints=critical,CA:FALSE'),
     root('nosign', ec, ca, 'keyUsage=critical,digitalSignature'),
     root('names', ec, ca, sign, 'nameConstraints=critical,permitted;URI:other.test'),
@@ -110,6 +120,8 @@ beforeAll(async () => {
     '-passout',
     'pass:secret',
   );
+  // The older form, which `openssl ec -aes256` still writes.
+  await openssl('ec', '-aes256', '-in', 'ec.key', '-out', 'sec1.key', '-passout', 'pass:secret');
 }, 30_000);
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -129,6 +141,8 @@ describe('taken', () => {
     ['ec.pem', 'ec.key', 1],
     ['rsa.pem', 'rsa.key', 1],
     ['fits.pem', 'fits.key', 1],
+    ['length1.pem', 'length1.key', 1],
+    ['own.pem', 'own.key', 1],
     ['chain.pem', 'mid.key', 2],
   ] as const)('%s', async ([certificate, key, length]) => {
     const upstream = await load(pem(certificate, key));
@@ -149,6 +163,135 @@ describe('taken', () => {
   });
 });
 
+describe('a PKCS#12 file', () => {
+  const p12 = (name: string): UpstreamSource => ({ pkcs12: at(name), passwordEnv: 'PASSWORD' });
+
+  test('with no key is refused', async () => {
+    const out = ['-out', 'nokey.p12', '-passout', 'pass:secret'];
+    await openssl('pkcs12', '-export', '-nokeys', '-in', 'rsa.pem', ...out);
+    await expect(load(p12('nokey.p12'))).rejects.toThrow('it holds 0 private keys, one is needed');
+    await expect(load(p12('rsa.p12'))).resolves.toBeDefined();
+  });
+
+  test('with two keys is refused, and each of them alone is taken', async () => {
+    const [rsa, other] = await Promise.all([forgeSafe('rsa'), forgeSafe('rsa2')]);
+    await writeFile(at('one.p12'), pfxOf([rsa]));
+    await writeFile(at('other.p12'), pfxOf([other]));
+    await writeFile(at('two.p12'), pfxOf([rsa, other]));
+    await expect(load(p12('two.p12'))).rejects.toMatchObject({
+      code: 'upstream_invalid',
+      message: expect.stringContaining('it holds 2 private keys, one is needed'),
+    });
+    await expect(load(p12('one.p12'))).resolves.toMatchObject({ chain: { length: 1 } });
+    await expect(load(p12('other.p12'))).resolves.toMatchObject({ chain: { length: 1 } });
+  });
+
+  test('of more than a mebibyte is refused before it is opened', async () => {
+    const file = await readFile(at('ec.p12'));
+    const padded = (length: number): Uint8Array => {
+      const bytes = new Uint8Array(length);
+      bytes.set(file);
+      return bytes;
+    };
+    await writeFile(at('large.p12'), padded(1024 * 1024 + 1));
+    await expect(load(p12('large.p12'))).rejects.toThrow('1048577 bytes, at most 1048576 are read');
+    // Of the largest size it is opened, and what follows the file in it is found.
+    await writeFile(at('full.p12'), padded(1024 * 1024));
+    await expect(load(p12('full.p12'))).rejects.toThrow('it is no PKCS#12 file');
+  });
+});
+
+/** The safes of a file with one key and its certificate (RFC 7292 §4.1). */
+async function forgeSafe(name: string): Promise<forge.asn1.Asn1[]> {
+  const [key, certificate] = await Promise.all(
+    [`${name}.key`, `${name}.pem`].map((file) => readFile(at(file), 'utf8')),
+  );
+  const pfx = forge.pkcs12.toPkcs12Asn1(
+    forge.pki.privateKeyFromPem(key ?? ''),
+    forge.pki.certificateFromPem(certificate ?? ''),
+    'secret',
+    { useMac: false, algorithm: '3des' },
+  );
+  // What the octets of the authenticated safe say.
+  const { value: octets } = itemOf(itemOf(itemOf(pfx, 1), 1), 0);
+  if (Array.isArray(octets)) throw new Error('octets are expected');
+  return itemsOf(forge.asn1.fromDer(forge.util.createBuffer(octets)));
+}
+
+function itemsOf({ value }: forge.asn1.Asn1): forge.asn1.Asn1[] {
+  if (Array.isArray(value)) return value;
+  throw new Error('a structure is expected');
+}
+
+function itemOf(node: forge.asn1.Asn1, index: number): forge.asn1.Asn1 {
+  const item = itemsOf(node)[index];
+  if (item === undefined) throw new Error(`there is no item ${index}`);
+  return item;
+}
+
+/** A file with the safes of several, as no common program writes it. */
+function pfxOf(safes: readonly forge.asn1.Asn1[][]): Uint8Array {
+  const { asn1 } = forge;
+  const { Class, Type } = asn1;
+  const sequence = (...items: forge.asn1.Asn1[]) =>
+    asn1.create(Class.UNIVERSAL, Type.SEQUENCE, true, items);
+  const octets = asn1.toDer(sequence(...safes.flat())).getBytes();
+  const version = asn1.create(
+    Class.UNIVERSAL,
+    Type.INTEGER,
+    false,
+    asn1.integerToDer(3).getBytes(),
+  );
+  const data = asn1.create(
+    Class.UNIVERSAL,
+    Type.OID,
+    false,
+    asn1.oidToDer(forge.pki.oids['data'] ?? '').getBytes(),
+  );
+  const content = asn1.create(Class.CONTEXT_SPECIFIC, Type.NONE, true, [
+    asn1.create(Class.UNIVERSAL, Type.OCTETSTRING, false, octets),
+  ]);
+  return Buffer.from(asn1.toDer(sequence(version, sequence(data, content))).getBytes(), 'binary');
+}
+
+describe('an encrypted key', () => {
+  const locked = (key: string, password: object): UpstreamSource => ({
+    certificate: at('ec.pem'),
+    key: at(key),
+    ...password,
+  });
+
+  test.for(['locked.key', 'sec1.key'])('%s is opened with its password', async (key) => {
+    const plain = await load(pem('ec.pem', 'ec.key'));
+    const byFile = await load(locked(key, { passwordFile: at('password') }));
+    const byEnvironment = await load(locked(key, { passwordEnv: 'PASSWORD' }));
+    expect([byFile.rootId, byEnvironment.rootId]).toEqual([plain.rootId, plain.rootId]);
+    expect(byFile.privateKey.equals(plain.privateKey)).toBe(true);
+  });
+
+  test.for([
+    [{ passwordEnv: 'WRONG' }, 'the password is wrong'],
+    [{ passwordEnv: 'ABSENT' }, 'ABSENT is not set'],
+    [{}, 'the key is encrypted; say where its password is'],
+  ] as const)('is refused with %j, and nothing of it is told', async ([password, reason]) => {
+    const refusal: unknown = await load(locked('locked.key', password)).catch(
+      (error: unknown) => error,
+    );
+    expect(refusal).toMatchObject({
+      code: 'upstream_invalid',
+      message: expect.stringContaining(reason),
+      remedy: expect.any(String),
+    });
+    expect(String(refusal)).not.toMatch(/other|secret/);
+  });
+
+  test('a password beside a key that needs none is not in the way', async () => {
+    expect(await load(locked('ec.key', { passwordEnv: 'WRONG' }))).toMatchObject({
+      rootId: expect.any(String),
+    });
+  });
+});
+
 describe('refused', () => {
   test.for([
     ['ec.pem', 'other.key', 'the key does not match'],
@@ -160,8 +303,12 @@ describe('refused', () => {
     ['nosign.pem', 'nosign.key', 'keyCertSign (X-5)'],
     ['names.pem', 'names.key', 'forbid this trust domain'],
     ['foreign.pem', 'foreign.key', 'is for spiffe://other.test'],
+    ['path.pem', 'path.key', "an authority's ID has no path"],
+    ['twice.pem', 'twice.key', 'more than one URI name'],
+    ['weak.pem', 'weak.key', 'the key cannot be used'],
+    ['odd.pem', 'odd.key', 'critical extension that is not understood: 1.2.3.4'],
     ['empty.pem', 'ec.key', 'there is no certificate'],
-    ['ec.pem', 'locked.key', 'the key is encrypted'],
+    ['ec.pem', 'locked.key', 'the key is encrypted; say where its password is'],
     ['ec.pem', 'empty.pem', 'no private key'],
   ] as const)('%s with %s', async ([certificate, key, reason]) => {
     await expect(load(pem(certificate, key))).rejects.toMatchObject({
@@ -171,8 +318,19 @@ describe('refused', () => {
     });
   });
 
+  test('a root that has not begun', async () => {
+    await expect(load(pem('ec.pem', 'ec.key'), -86_400_000)).rejects.toThrow(/begins at 20/);
+  });
+
+  test('an intermediate that has ended below a root that has not', async () => {
+    const chain = pem('chain.pem', 'mid.key');
+    await expect(load(chain, 25 * 86_400_000)).rejects.toThrow(/certificate 1 \(CN=mid\) ended/);
+    await expect(load(chain, 15 * 86_400_000)).resolves.toMatchObject({ chain: { length: 2 } });
+  });
+
   test('a root that has ended', async () => {
     await expect(load(pem('ec.pem', 'ec.key'), 31 * 86_400_000)).rejects.toThrow(/ended at 20/);
+    await expect(load(pem('ec.pem', 'ec.key'), 29 * 86_400_000)).resolves.toBeDefined();
   });
 
   test.for([

@@ -6,6 +6,13 @@
 import { utf8Bytes, utf8Text } from '../../core/index.ts';
 import { formatSharedRecord, parseSharedRecord } from '../authority/authority-record.ts';
 import { tokenCodec } from '../registry/record-codec.ts';
+import {
+  decodeSecret,
+  decodeSecretsRecord,
+  encodeSecret,
+  encodeSecretsRecord,
+  secretsRecordKey,
+} from '../secrets/secret-record.ts';
 import { storeKeys, storePrefixes } from '../store/key-layout.ts';
 import type { StoreItem } from '../store/store.ts';
 import { BackupError } from './backup-error.ts';
@@ -17,6 +24,17 @@ export function carryOver(item: StoreItem): StoreItem | undefined {
     const record = parseSharedRecord(item.key, item.value);
     const bundleSequence = record.bundleSequence + sequencesAbove;
     return { ...item, value: formatSharedRecord({ ...record, bundleSequence }) };
+  }
+  // The lost CA may have given later versions other values, and agents know values by their version.
+  if (item.key.startsWith(storePrefixes.secrets)) {
+    const secret = decodeSecret(item);
+    const nextVersion = secret.nextVersion + versionsAbove;
+    return { ...item, value: encodeSecret({ ...secret, nextVersion }) };
+  }
+  if (item.key === secretsRecordKey) {
+    const record = decodeSecretsRecord(item);
+    const highVersion = record.highVersion + versionsAbove;
+    return { ...item, value: encodeSecretsRecord({ ...record, highVersion }) };
   }
   // A join token that was unused then may have been used since: nobody can tell, so nobody may use it.
   if (item.key.startsWith(storePrefixes.tokens)) {
@@ -40,3 +58,5 @@ const authoritiesKey = storeKeys.setting('authorities');
 const epochsAbove = 2 ** 16;
 // The bundle's sequence grows with every change of an authority: a few a day.
 const sequencesAbove = 2n ** 20n;
+// More than an operator puts between two backups.
+const versionsAbove = 1000;

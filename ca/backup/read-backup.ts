@@ -6,12 +6,10 @@ import { BackupError } from './backup-error.ts';
 import { type BackupLine, decodeLine } from './backup-format.ts';
 
 /**
- * The lines but the last, which is checked: its counts and the hash of all bytes before it. A reader must
- * not believe what it was given until this has ended. Throws {@link BackupError}.
+ * The lines; the last comes once it is checked, its counts and the hash of all bytes before it. A reader
+ * must not believe what it was given until then. Throws {@link BackupError}.
  */
-export async function* readBackup(
-  bytes: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Exclude<BackupLine, { kind: 'end' }>> {
+export async function* readBackup(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<BackupLine> {
   const whole = createHash('sha256');
   const counts = { items: 0, files: 0 };
   let file: { readonly digest: Hash; bytes: number } | undefined;
@@ -58,6 +56,7 @@ export async function* readBackup(
     end.files === counts.files &&
     file === undefined;
   if (!isWhole) throw corrupt(number, 'the whole does not have the hash that was noted');
+  yield end;
 }
 
 async function* linesOf(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -14,7 +14,9 @@ import {
   rmdir,
 } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CodedError, syncDirectory, systemErrorCode } from '../../core/index.ts';
+import { CodedError, readText, syncDirectory, systemErrorCode } from '../../core/index.ts';
+import { checkpointPath } from '../audit/log-files.ts';
+import { formatLogMemory, logMemoryKey, parseLogMemory } from '../audit-memory/log-memory.ts';
 import { verifyAuditLog } from '../audit/verify.ts';
 import { nameResourceFault } from '../guards/resource-fault.ts';
 import { type RestoringStore, restoreLevelStore } from '../store/restore-level-store.ts';
@@ -46,17 +48,9 @@ export async function restoreBackup(
     },
   );
   try {
-    const counts = await writeAll(bytes, beside);
-    const verdict = await verifyAuditLog({ directory: join(beside, 'audit') });
-    if (verdict.kind === 'broken') {
-      throw new BackupError(
-        'backup_audit_broken',
-        `the audit log of the backup is broken at record ${verdict.index}: ${verdict.detail}`,
-        { remedy: 'use another backup' },
-      );
-    }
+    const restored = await writeAll(bytes, beside);
     await takeName(beside, data);
-    return { ...counts, auditRecords: verdict.size, rootHash: verdict.rootHash };
+    return restored;
   } catch (error) {
     await rm(beside, { recursive: true, force: true });
     const named = nameResourceFault(error);
@@ -78,22 +72,27 @@ async function checkTarget(data: string): Promise<void> {
   });
 }
 
-type Counts = Pick<Restored, 'createdAt' | 'items' | 'tokensDropped'>;
-
-async function writeAll(bytes: AsyncIterable<Uint8Array>, beside: string): Promise<Counts> {
-  const counts = { createdAt: '', items: 0, tokensDropped: 0 };
+async function writeAll(bytes: AsyncIterable<Uint8Array>, beside: string): Promise<Restored> {
+  const counts = { items: 0, tokensDropped: 0 };
+  const backup = { createdAt: '', revision: 0, sha256: '' };
   const audit = join(beside, 'audit');
   await mkdir(audit, { mode: 0o700 });
   let store: RestoringStore | undefined;
+  let known: string | undefined;
   let file: FileHandle | undefined;
   try {
     for await (const line of readBackup(bytes)) {
       switch (line.kind) {
         case 'begin':
-          counts.createdAt = line.createdAt;
+          backup.createdAt = line.createdAt;
+          backup.revision = line.revision;
           store = await restoreLevelStore(join(beside, 'store'), line.revision);
           break;
         case 'item': {
+          if (line.key === logMemoryKey) {
+            known = parseLogMemory(line.value).checkpoint;
+            break;
+          }
           const item = carryOver(line);
           if (item === undefined) counts.tokensDropped += 1;
           else {
@@ -116,15 +115,41 @@ async function writeAll(bytes: AsyncIterable<Uint8Array>, beside: string): Promi
           await file?.close();
           file = undefined;
           break;
+        case 'end':
+          backup.sha256 = line.sha256;
+          break;
       }
     }
     // Only now is the whole known to be what was backed up.
+    const { size, rootHash } = await verifiedLog(audit, known);
+    const value = formatLogMemory({
+      checkpoint: await readText(checkpointPath(audit)),
+      pending: { type: 'ca.restored', backup, checkpoint: { size, rootHash } },
+    });
+    await store?.put({ key: logMemoryKey, value, createRevision: 1, modRevision: 1 }, true);
     await store?.finish();
+    return { ...counts, createdAt: backup.createdAt, auditRecords: size, rootHash };
   } finally {
     await file?.close();
     await store?.close();
   }
-  return counts;
+}
+
+/** The log must be whole, and no older than what the store of the backup remembers of it. */
+async function verifiedLog(
+  directory: string,
+  known: string | undefined,
+): Promise<{ readonly size: number; readonly rootHash: string }> {
+  const verdict = await verifyAuditLog({
+    directory,
+    ...(known === undefined ? {} : { knownCheckpoint: known }),
+  });
+  if (verdict.kind === 'ok') return verdict;
+  throw new BackupError(
+    'backup_audit_broken',
+    `the audit log of the backup is broken at record ${verdict.index}: ${verdict.detail}`,
+    { remedy: 'use another backup' },
+  );
 }
 
 async function takeName(beside: string, data: string): Promise<void> {
@@ -146,7 +171,12 @@ async function takeName(beside: string, data: string): Promise<void> {
 }
 
 function failed(data: string, cause: unknown): BackupError {
-  return new BackupError('restore_failed', `${data} cannot be restored`, {
+  const code = systemErrorCode(cause) ?? '';
+  // What whoever gave the command can mend, apart from a disk that fails.
+  const kind = ['ENOENT', 'ENOTDIR', 'EACCES', 'EROFS'].includes(code)
+    ? 'restore_target'
+    : 'restore_failed';
+  return new BackupError(kind, `${data} cannot be restored`, {
     cause,
     remedy: 'check that its parent directory exists and is writable',
   });

@@ -3,9 +3,15 @@
  * queue before it. Over the bound of the queue a caller is told at once, and when to come again.
  */
 
-import { type Clock, CodedError, type Timer } from '../../core/index.ts';
+import {
+  afterTurn,
+  type Clock,
+  CodedError,
+  type Timer,
+  RateLimit,
+  type RateLimitOptions,
+} from '../../core/index.ts';
 import { FairQueue } from './fair-queue.ts';
-import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
 
 /** The caller did nothing wrong: it, or everybody together, asked for too much at once. */
 export class OverloadedError extends CodedError<'overloaded'> {
@@ -19,6 +25,8 @@ export interface AdmissionOptions {
   readonly perCaller: RateLimitOptions;
   /** The most that may be under way; the rest waits in fair order. */
   readonly runningMax: number;
+  /** The most that begin in one turn of the event loop, so that whoever else waits for it gets its own. */
+  readonly beginPerTurnMax: number;
   readonly queueMax: number;
   readonly queuePerCallerMax: number;
 }
@@ -35,6 +43,7 @@ export class Admission {
   readonly #total: RateLimit;
   readonly #callers = new Map<string, RateLimit>();
   #running = 0;
+  #begun = 0;
   #refused = 0;
   #timer: Timer | undefined;
 
@@ -80,17 +89,32 @@ export class Admission {
   #pump(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    while (this.#running < this.#options.runningMax) {
+    while (this.#running < this.#options.runningMax && this.#mayBegin()) {
       const waiter = this.#queue.dequeue((caller, cost) => this.#mayGo(caller, cost));
       if (waiter === undefined) break;
       this.#running += 1;
+      this.#begin();
       this.#total.take(waiter.cost);
       this.#callerRate(waiter.caller).take(waiter.cost);
       waiter.go();
     }
-    if (this.#queue.size() > 0 && this.#running < this.#options.runningMax) {
+    const isHeldByRate = this.#running < this.#options.runningMax && this.#mayBegin();
+    if (this.#queue.size() > 0 && isHeldByRate) {
       this.#timer = this.#options.clock.after(this.#nextMs(), () => this.#pump());
     }
+  }
+
+  #mayBegin(): boolean {
+    return this.#begun < this.#options.beginPerTurnMax;
+  }
+
+  #begin(): void {
+    this.#begun += 1;
+    if (this.#begun > 1) return;
+    afterTurn(() => {
+      this.#begun = 0;
+      this.#pump();
+    });
   }
 
   #mayGo(caller: string, cost: number): boolean {

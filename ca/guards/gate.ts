@@ -32,6 +32,7 @@ export function createIssuanceGate(deps: {
     total: bucket(limits.signingPerSecond),
     perCaller: { perSecond: perNode, burst: Math.max(perNode, nodeBurst) },
     runningMax,
+    beginPerTurnMax,
     queueMax: limits.queue,
     queuePerCallerMax: Math.min(limits.queue, queuePerNodeMax),
   });
@@ -41,6 +42,7 @@ export function createIssuanceGate(deps: {
     // Behind one address may stand many nodes, so it is held to fair turns and not to a rate.
     perCaller: bucket(limits.attestationsPerSecond),
     runningMax: attestingMax,
+    beginPerTurnMax,
     queueMax: Math.min(limits.queue, attestQueueMax),
     queuePerCallerMax: Math.min(limits.queue, attestQueueMax),
   });
@@ -72,8 +74,10 @@ function bucket(perSecond: number) {
   return { perSecond, burst: perSecond };
 }
 
-// At a quarter of a millisecond each, so many begun in one turn of the event loop hold up others 16 ms.
+// As many share one sync of the audit log, and their order is settled: who asks now comes after them.
 const runningMax = 64;
+// Half a millisecond each. What an operator changes takes half a dozen turns until it is pushed to a node.
+const beginPerTurnMax = 2;
 // An agent that starts asks for up to 256 in one call: two calls of that size go through at once.
 const nodeBurst = 512;
 // Four calls of the largest size; an agent has one under way.

@@ -9,6 +9,7 @@ test.for([
   ['ENOSPC', 'disk_full'],
   ['EDQUOT', 'disk_full'],
   ['EROFS', 'disk_read_only'],
+  ['EPERM', 'disk_read_only'],
   ['EMFILE', 'descriptors_exhausted'],
   ['ENFILE', 'descriptors_exhausted'],
 ] as const)('%s is named %s, however deep it lies', ([code, expected]) => {

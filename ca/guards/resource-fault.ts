@@ -47,6 +47,8 @@ const bySystemCode: ReadonlyMap<string, ResourceFaultCode> = new Map([
   ['ENOSPC', 'disk_full'],
   ['EDQUOT', 'disk_full'],
   ['EROFS', 'disk_read_only'],
+  // Of a file that was made immutable; a file's owner may write it otherwise.
+  ['EPERM', 'disk_read_only'],
   ['EMFILE', 'descriptors_exhausted'],
   ['ENFILE', 'descriptors_exhausted'],
 ]);
@@ -55,6 +57,7 @@ const byWords: readonly (readonly [string, ResourceFaultCode])[] = [
   ['No space left on device', 'disk_full'],
   ['Disk quota exceeded', 'disk_full'],
   ['Read-only file system', 'disk_read_only'],
+  ['Operation not permitted', 'disk_read_only'],
   ['Too many open files', 'descriptors_exhausted'],
 ];
 

@@ -7,10 +7,13 @@ export type IssuanceRefusalCode =
   | 'node_unknown'
   | 'entry_not_authorized'
   | 'id_blocked'
+  | 'secret_not_entitled'
   | CsrErrorCode
   | 'key_kind'
   | 'key_of_authority'
   | 'issuer_ending'
+  | 'issuer_not_begun'
+  | 'entry_ending'
   | 'issuer_ended'
   | 'policy_denied'
   | 'audience_invalid'
@@ -21,8 +24,8 @@ export interface IssuanceRefusal {
   readonly reason: ErrorKind;
   readonly code: IssuanceRefusalCode;
   readonly detail: string;
-  /** The rule of the operator's policy that refused, if one did. */
-  readonly policy?: { readonly rule: string };
+  /** The rule of the operator's policy that refused, if one did, and its reason. */
+  readonly policy?: { readonly rule: string; readonly reason: string };
 }
 
 export function refuse(

@@ -9,7 +9,10 @@ import {
   type CertificateRequest,
   CsrError,
   issueCertificate,
-  parseCertificateRequest,
+  keyIdOfSpki,
+  inlineSignatures,
+  type Signatures,
+  verifyCertificateRequest,
 } from '../../pki/index.ts';
 import type { SpiffeId } from '../../spiffe/index.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
@@ -34,10 +37,14 @@ export interface IssuanceDeps extends SubjectDeps {
   readonly authorities: IssuingAuthorities;
   readonly serials: Serials;
   readonly audit: AuditLog;
+  /** Where proofs of possession are judged; absent: in the calling thread. */
+  readonly signatures?: Signatures;
   /** The operator's policy; absent if there is none. */
   readonly policy?: PolicyJudge;
   /** Why nothing is issued for this ID, if an operator blocked it. */
   readonly whyBlocked?: (id: SpiffeId) => string | undefined;
+  /** Whether the store itself, and no view that follows it, has this node, and not banned. */
+  readonly nodeStands?: (id: SpiffeId) => Promise<boolean>;
   /** Told of each certificate as soon as it is on the record. */
   readonly onRecorded?: (event: AuditEvent) => void;
   readonly observer?: IssuanceObserver;
@@ -58,6 +65,8 @@ export interface Issued {
   readonly chain: readonly Uint8Array[];
   readonly serial: string;
   readonly notAfterMs: number;
+  /** Whose end cut it short; absent if it is as long as was asked for. */
+  readonly cappedBy?: 'issuer' | 'entry';
   /** DER of the root that the chain leads to. */
   readonly root: Uint8Array;
 }
@@ -94,7 +103,7 @@ async function issue(
   done('authorize');
 
   // 2. Parse the request, with proof that whoever made it holds the key.
-  const csr = readRequest(request.csr);
+  const csr = await readRequest(request.csr, deps.signatures);
   if (csr.kind === 'refused') return csr;
   done('parse');
 
@@ -102,18 +111,25 @@ async function issue(
   //    rules, which see what is now known: who asks, for which entry, how long, with which key.
   const issuer = currentIssuer(deps.authorities);
   if (issuer.kind === 'refused') return issuer;
-  const keyRefusal = judgeKey(csr.request, leafKeyPolicy, issuer.issuer.keyId);
+  const keyId = keyIdOfSpki(csr.request.spki);
+  const keyRefusal = judgeKey(csr.request, leafKeyPolicy, keyId, issuer.issuer.keyId);
   if (keyRefusal !== undefined) return keyRefusal;
   const allowed = judgeWorkload(deps.policy, grant, csr.request);
   if (allowed.kind === 'refused') return allowed;
   done('policy');
 
-  // 4. Profile and validity, capped by the issuer's own. From here on the issuer expects the leaf, so
+  // 4. Profile and validity, capped by the issuer's own and by the entry's end. From here on the issuer expects the leaf, so
   //    that it is not retired under our hands.
   const { issuer: by } = issuer;
   const { backdateMs } = deps.lifetimes;
   const nowMs = deps.clock.wallMs();
-  const validity = leafValidity({ nowMs, ttlMs: grant.ttlMs, backdateMs, issuer: by });
+  const validity = leafValidity({
+    nowMs,
+    ttlMs: grant.ttlMs,
+    backdateMs,
+    issuer: by,
+    entryEndsAtMs: grant.endsAtMs,
+  });
   if (validity.kind === 'refused') return validity;
   deps.authorities.expectLeaf(by.id, validity.notAfterMs);
 
@@ -128,6 +144,7 @@ async function issue(
     serial,
     spki: csr.request.spki,
     keyKind: csr.request.keyKind,
+    keyId,
     validity,
   };
   const tbs = encodeLeaf(intent, by);
@@ -139,7 +156,7 @@ async function issue(
   done('sign');
 
   // 8. Record it in the audit log. If that fails the certificate never leaves.
-  const audited = auditedLeaf(intent, by, request.csr, grant.entryId);
+  const audited = auditedLeaf(intent, by, { tbs, csr: request.csr, entryId: grant.entryId });
   const event = grant.event(audited, allowed.policy);
   await deps.audit.append(event);
   deps.onRecorded?.(event);
@@ -149,7 +166,10 @@ async function issue(
   await deps.authorities.recordLeaf(by.id, validity.notAfterMs);
   done('mark');
 
-  // 10. Release, unless its ID was blocked while it was made.
+  // 10. Release, unless its ID was blocked or its node removed while it was made: who removes a node revokes
+  //     what is on record by then, so what came on record later must not leave.
+  const removedSince = await whyRemoved(deps, request.subject);
+  if (removedSince !== undefined) return removedSince;
   const blockedSince = deps.whyBlocked?.(grant.id);
   if (blockedSince !== undefined) return refuse('permission_denied', 'id_blocked', blockedSince);
   deps.onIssued();
@@ -159,15 +179,29 @@ async function issue(
     chain: [certificate, ...by.chain],
     serial: audited.serial,
     notAfterMs: validity.notAfterMs,
+    ...(validity.cappedBy === undefined ? {} : { cappedBy: validity.cappedBy }),
     root: by.root,
   };
 }
 
-function readRequest(
+/** A node that is just being attested has no place yet: it is compared when it gets one. */
+async function whyRemoved(
+  { nodeStands }: IssuanceDeps,
+  subject: IssuanceSubject,
+): Promise<IssuanceRefusal | undefined> {
+  if (nodeStands === undefined) return undefined;
+  if (subject.kind !== 'workload' && subject.kind !== 'renewing_node') return undefined;
+  const { id } = subject.caller;
+  if (await nodeStands(id)) return undefined;
+  return refuse('permission_denied', 'node_unknown', `node ${id} was removed meanwhile`);
+}
+
+async function readRequest(
   der: Uint8Array,
-): { readonly kind: 'read'; readonly request: CertificateRequest } | IssuanceRefusal {
+  signatures: Signatures = inlineSignatures,
+): Promise<{ readonly kind: 'read'; readonly request: CertificateRequest } | IssuanceRefusal> {
   try {
-    return { kind: 'read', request: parseCertificateRequest(der) };
+    return { kind: 'read', request: await verifyCertificateRequest(der, signatures) };
   } catch (error) {
     if (!(error instanceof CsrError)) throw error;
     return refuse('invalid_argument', error.code, `the certificate request: ${error.message}`);
@@ -209,17 +243,27 @@ function encodeLeaf(intent: LeafIntent, issuer: Issuer): Uint8Array {
 function auditedLeaf(
   intent: LeafIntent,
   issuer: Issuer,
-  csr: Uint8Array,
-  entryId: string | undefined,
+  {
+    tbs,
+    csr,
+    entryId,
+  }: {
+    readonly tbs: Uint8Array;
+    readonly csr: Uint8Array;
+    readonly entryId: string | undefined;
+  },
 ): AuditedCertificate {
   return {
     serial: toHex(intent.serial),
     spiffeId: intent.id,
+    dnsNames: intent.dnsNames,
     spkiSha256: hash('sha256', intent.spki, 'hex'),
+    tbsSha256: hash('sha256', tbs, 'hex'),
     notBefore: new Date(intent.validity.notBeforeMs).toISOString(),
     notAfter: new Date(intent.validity.notAfterMs).toISOString(),
     issuerKeyId: issuer.id,
     csrSha256: hash('sha256', csr, 'hex'),
     ...(entryId === undefined ? {} : { entryId }),
+    ...(intent.validity.cappedBy === undefined ? {} : { cappedBy: intent.validity.cappedBy }),
   };
 }

@@ -8,7 +8,6 @@ import {
   type Certificate,
   issueCertificate,
   type KeyKind,
-  keyIdOfSpki,
   parseCertificate,
   type Signer,
 } from '../../pki/index.ts';
@@ -24,6 +23,7 @@ export interface LeafIntent {
   readonly serial: Uint8Array;
   readonly spki: Uint8Array;
   readonly keyKind: KeyKind;
+  readonly keyId: Uint8Array;
   readonly validity: Validity;
 }
 
@@ -61,10 +61,7 @@ function differences(certificate: Certificate, intent: LeafIntent, issuer: Issue
     // X509-SVID §3.2: with an empty subject the names must be critical.
     ['subjectAltName', names?.critical === true],
     ['authorityKeyId', authorityKeyId !== undefined && equalBytes(authorityKeyId, issuer.keyId)],
-    [
-      'subjectKeyId',
-      subjectKeyId !== undefined && equalBytes(subjectKeyId, keyIdOfSpki(intent.spki)),
-    ],
+    ['subjectKeyId', subjectKeyId !== undefined && equalBytes(subjectKeyId, intent.keyId)],
     ['keyUsage', keyUsage?.usages.size === (intent.keyKind.startsWith('rsa') ? 2 : 1)],
     ['keyUsage', keyUsage?.usages.size === 1 || keyUsage?.usages.has('keyEncipherment') === true],
     ['extendedKeyUsage', extendedKeyUsage?.purposes.length === 2],

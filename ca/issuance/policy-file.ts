@@ -1,14 +1,23 @@
 /** The policy's file: read and checked at the start, read again when an operator says so, all or nothing. */
 
 import { hash } from 'node:crypto';
-import { type Clock, CodedError, type Logger, readText } from '../../core/index.ts';
+import {
+  type Clock,
+  CodedError,
+  ConfigError,
+  FileError,
+  type Logger,
+  readText,
+} from '../../core/index.ts';
 import { decideIssuance, type IssuancePolicy, parsePolicyDocument } from '../../policies/index.ts';
 import type { SpiffeId } from '../../spiffe/index.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Actor } from '../audit/event.ts';
 import { factsOf, type PolicyJudge } from './policy.ts';
 
-export class PolicyFileError extends CodedError<'policy_none'> {
+export type PolicyFileErrorCode = 'policy_none' | 'policy_refused';
+
+export class PolicyFileError extends CodedError<PolicyFileErrorCode> {
   override readonly name = 'PolicyFileError';
   override readonly kind = 'failed_precondition';
 }
@@ -31,8 +40,8 @@ export interface PolicyFile {
   readonly judge?: PolicyJudge;
   describe(): PolicyDescription | undefined;
   /**
-   * Takes the file as it is now. Throws ConfigError with every fault, FileError, or AuditError; then the
-   * policy from before stays in force. Throws {@link PolicyFileError} if none is configured.
+   * Takes the file as it is now. Throws {@link PolicyFileError} `policy_refused` with every fault, or
+   * AuditError; then the policy from before stays in force. Throws `policy_none` if none is configured.
    */
   reload(actor: Actor): Promise<PolicyDescription>;
 }
@@ -52,15 +61,38 @@ export async function openPolicyFile(
 ): Promise<PolicyFile> {
   if (file === undefined) return noPolicy;
   let current = await load(file, deps, { kind: 'system', id: 'ca' });
+  // One after the other: what the log names last is what is in force.
+  let last: Promise<unknown> = Promise.resolve();
+  const reload = async (actor: Actor): Promise<PolicyDescription> => {
+    try {
+      current = await load(file, deps, actor);
+    } catch (error) {
+      throw keptBecauseOf(error, current.description, deps.log);
+    }
+    return current.description;
+  };
   return {
     judge: (question, atMs = deps.clock.wallMs()) =>
       decideIssuance(current.policy, factsOf(question, deps.nodeSelectors, atMs)),
     describe: () => current.description,
-    async reload(actor) {
-      current = await load(file, deps, actor);
-      return current.description;
+    reload(actor) {
+      const done = last.then(() => reload(actor));
+      last = done.catch(() => {});
+      return done;
     },
   };
+}
+
+/** What is wrong with the file is the operator's to read, together with what judges meanwhile. */
+function keptBecauseOf(error: unknown, kept: PolicyDescription, log: Logger): unknown {
+  if (!(error instanceof ConfigError || error instanceof FileError)) return error;
+  const { file, sha256 } = kept;
+  const reason = error.message.replaceAll('\n', '; ');
+  log.warn('a new issuance policy was refused, the one before stays', { file, sha256, reason });
+  return new PolicyFileError('policy_refused', reason, {
+    remedy: `the policy from before (SHA-256 ${sha256.slice(0, 16)}…) stays in force; mend the file and reload`,
+    cause: error,
+  });
 }
 
 const noPolicy: PolicyFile = {

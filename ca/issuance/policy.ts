@@ -19,7 +19,7 @@ export interface PolicyQuestion {
 export type PolicyJudge = (question: PolicyQuestion, atMs?: number) => IssuanceVerdict;
 
 /** What an allowed request carries on into the audit log; undefined where there is no policy. */
-export type PolicyMark = { readonly rule: string };
+export type PolicyMark = { readonly rule: string; readonly reason: string };
 
 export type PolicyOutcome =
   | { readonly kind: 'allowed'; readonly policy?: PolicyMark }
@@ -32,8 +32,8 @@ export function judgeByPolicy(
 ): PolicyOutcome {
   if (judge === undefined) return { kind: 'allowed' };
   const { kind, rule, reason } = judge(question);
-  if (kind === 'allow') return { kind: 'allowed', policy: { rule } };
-  return { ...refuse('permission_denied', 'policy_denied', reason), policy: { rule } };
+  if (kind === 'allow') return { kind: 'allowed', policy: { rule, reason } };
+  return { ...refuse('permission_denied', 'policy_denied', reason), policy: { rule, reason } };
 }
 
 /** The facts of a question, with what the registry knows of the node. */

@@ -15,7 +15,13 @@ export interface NodeCaller {
 
 export type IssuanceSubject =
   /** A workload on the calling node, under one of the entries the node may serve. */
-  | { readonly kind: 'workload'; readonly caller: NodeCaller; readonly entryId: string }
+  | {
+      readonly kind: 'workload';
+      readonly caller: NodeCaller;
+      readonly entryId: string;
+      /** What the agent attests of the workload, for an identity that is derived from it. */
+      readonly selectors?: readonly string[];
+    }
   /** A node that has just been attested. */
   | {
       readonly kind: 'attested_node';
@@ -33,8 +39,12 @@ export interface SubjectDeps {
   readonly trustDomain: TrustDomain;
   readonly lifetimes: Lifetimes;
   isNode(id: SpiffeId): boolean | Promise<boolean>;
-  /** The entry, if this node may serve it. */
-  authorizedEntry(nodeId: SpiffeId, entryId: string): RegistrationEntry | undefined;
+  /** The entry, if this node may serve it (to a workload with these selectors, if it is derived from them). */
+  authorizedEntry(
+    nodeId: SpiffeId,
+    entryId: string,
+    selectors?: readonly string[],
+  ): RegistrationEntry | undefined;
 }
 
 export interface AuthorizedEntry {
@@ -48,6 +58,8 @@ export interface Grant {
   readonly dnsNames: readonly string[];
   readonly ttlMs: number;
   readonly entryId?: string;
+  /** When the entry ends; no certificate of it lives longer. */
+  readonly endsAtMs?: number | undefined;
   /** Of a workload; the operator's policy is about these. */
   readonly workload?: { readonly nodeId: SpiffeId; readonly entry: RegistrationEntry };
   event(certificate: AuditedCertificate, policy?: PolicyMark): AuditEvent;
@@ -64,8 +76,10 @@ export async function authorize(
   if (subject.kind === 'renewing_node') {
     return (await unknownNode(deps, caller)) ?? grantRenewal(deps, caller);
   }
-  const authorized = await authorizeEntry(deps, caller, subject.entryId);
-  return authorized.kind === 'refused' ? authorized : grantWorkload(deps, caller, authorized.entry);
+  const { entryId, selectors = [] } = subject;
+  const authorized = await authorizeEntry(deps, caller, entryId, selectors);
+  if (authorized.kind === 'refused') return authorized;
+  return grantWorkload(deps, caller, authorized.entry, selectors.length > 0);
 }
 
 /** The entry, if this node may serve it. */
@@ -73,10 +87,11 @@ export async function authorizeEntry(
   deps: Pick<SubjectDeps, 'isNode' | 'authorizedEntry'>,
   caller: NodeCaller,
   entryId: string,
+  selectors: readonly string[] = [],
 ): Promise<AuthorizedEntry | IssuanceRefusal> {
   const unknown = await unknownNode(deps, caller);
   if (unknown !== undefined) return unknown;
-  const entry = deps.authorizedEntry(caller.id, entryId);
+  const entry = deps.authorizedEntry(caller.id, entryId, selectors);
   if (entry !== undefined) return { kind: 'authorized', entry };
   // One answer for "no such entry" and "not yours": a node learns nothing of other nodes' entries.
   return refuse(
@@ -119,19 +134,27 @@ function grantRenewal({ lifetimes }: SubjectDeps, caller: NodeCaller): Grant {
   return grantOf(caller.id, lifetimes.nodeSvidMs, (certificate) => ({ ...act, certificate }));
 }
 
-function grantWorkload(deps: SubjectDeps, caller: NodeCaller, entry: RegistrationEntry): Grant {
+function grantWorkload(
+  deps: SubjectDeps,
+  caller: NodeCaller,
+  entry: RegistrationEntry,
+  isDerived: boolean,
+): Grant {
   const actor = actorOf(caller);
+  // An entry's selectors are in the record that made it; those of a derived one are nowhere else.
+  const workload = isDerived ? { workloadSelectors: entry.selectors } : {};
   return {
     kind: 'granted',
     id: entry.spiffeId,
     dnsNames: entry.dnsNames,
     ttlMs: entry.x509SvidTtlMs ?? deps.lifetimes.x509SvidMs,
     entryId: entry.id,
+    endsAtMs: entry.expiresAtMs,
     workload: { nodeId: caller.id, entry },
     event: (certificate, policy) => ({
       actor,
       type: 'svid.issued',
-      certificate,
+      certificate: { ...certificate, ...workload },
       ...(policy === undefined ? {} : { policy }),
     }),
   };

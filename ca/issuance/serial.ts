@@ -30,6 +30,7 @@ export async function openSerials(
   let epoch = await reserveEpoch(store);
   let counter = 0;
   let reserving: Promise<void> | undefined;
+  const tails = randomTails(random);
 
   const reserve = async (): Promise<void> => {
     epoch = await reserveEpoch(store);
@@ -49,9 +50,25 @@ export async function openSerials(
       view.setUint32(1, epoch);
       view.setUint32(5, counter);
       counter += 1;
-      serial.set(random.bytes(randomLength), 9);
+      serial.set(tails(), 9);
       return serial;
     },
+  };
+}
+
+/** Each asked for once and wiped as it is given; many at a time, because a call costs more than its bytes. */
+function randomTails(random: Random): () => Uint8Array {
+  let pool = new Uint8Array();
+  let used = 0;
+  return () => {
+    if (used === pool.length) {
+      pool = random.bytes(tailsAtOnce * randomLength).slice();
+      used = 0;
+    }
+    const tail = pool.slice(used, used + randomLength);
+    pool.fill(0, used, used + randomLength);
+    used += randomLength;
+    return tail;
   };
 }
 
@@ -74,6 +91,8 @@ async function reserveEpoch(store: Store): Promise<number> {
 const epochKey = storeKeys.setting('serial-epoch');
 const serialLength = 17;
 const randomLength = 8;
+// A kilobyte: what is not given yet would tell the next serials, and so is kept for a moment only.
+const tailsAtOnce = 128;
 const counterLimit = 2 ** 32;
 const epochMax = 2 ** 32 - 1;
 // Each lost compare means that another replica started in that moment.

@@ -1,15 +1,19 @@
 import { expect, test } from 'vitest';
-import { jwtField } from './jwt-config.ts';
+import { jwtConfigOf, jwtField } from './jwt-config.ts';
+
+const hour = 3_600_000;
 
 test.for([
-  [undefined, { ttlMs: 300_000, ttlMsMax: 3_600_000 }],
-  [{ ttl: '10s' }, { ttlMs: 10_000, ttlMsMax: 3_600_000 }],
-  [
-    { ttl: '2m', ttlMax: '2m' },
-    { ttlMs: 120_000, ttlMsMax: 120_000 },
-  ],
-] as const)('%j', ([given, expected]) => {
-  expect(jwtField.parse(given)).toEqual(expected);
+  [undefined, 24 * hour, { ttlMs: 300_000, ttlMsMax: hour }],
+  [{ ttl: '10s' }, 24 * hour, { ttlMs: 10_000, ttlMsMax: hour }],
+  [{ ttl: '2m', ttlMax: '2m' }, 24 * hour, { ttlMs: 120_000, ttlMsMax: 120_000 }],
+  // The defaults are what fits: a key is replaced at half its life.
+  [undefined, hour, { ttlMs: 300_000, ttlMsMax: hour / 2 }],
+  [undefined, 61_000, { ttlMs: 30_000, ttlMsMax: 30_000 }],
+  // What is given stays; that it contradicts is found when the CA starts.
+  [{ ttlMax: '1h' }, hour, { ttlMs: 300_000, ttlMsMax: hour }],
+] as const)('%j under a key of %i ms', ([given, keyMs, expected]) => {
+  expect(jwtConfigOf(jwtField.parse(given), keyMs)).toEqual(expected);
 });
 
 test.for([

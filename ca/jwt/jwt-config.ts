@@ -13,18 +13,25 @@ const second = 1000;
 const minute = 60 * second;
 
 // A bearer token cannot be called back: what is stolen is good until its end.
+const ttlMsDefault = 5 * minute;
+const ttlMsMaxDefault = 60 * minute;
+
 export const jwtField = z
-  .strictObject({
-    ttl: durationField.default(5 * minute),
-    ttlMax: durationField.default(60 * minute),
-  })
+  .strictObject({ ttl: durationField.optional(), ttlMax: durationField.optional() })
   .prefault({})
-  .superRefine(({ ttl, ttlMax }, context) => {
+  .superRefine(({ ttl = second, ttlMax = ttlMsMaxDefault }, context) => {
     if (ttl % second !== 0 || ttlMax % second !== 0) {
       context.addIssue({ code: 'custom', message: 'a token lives whole seconds' });
     }
     if (ttl > ttlMax) {
       context.addIssue({ code: 'custom', path: ['ttl'], message: 'ttl is longer than ttlMax' });
     }
-  })
-  .transform(({ ttl, ttlMax }): JwtConfig => ({ ttlMs: ttl, ttlMsMax: ttlMax }));
+  });
+
+/** With what is not given filled in: the defaults, or what fits a key of this life, which is replaced at half of it. */
+export function jwtConfigOf(given: z.infer<typeof jwtField>, keyMs: number): JwtConfig {
+  const fitsMs = Math.max(second, Math.floor(keyMs / 2 / second) * second);
+  const { ttlMax: ttlMsMax = Math.min(ttlMsMaxDefault, fitsMs) } = given;
+  const { ttl: ttlMs = Math.min(ttlMsDefault, ttlMsMax) } = given;
+  return { ttlMs, ttlMsMax };
+}

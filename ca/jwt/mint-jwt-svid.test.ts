@@ -83,6 +83,24 @@ function bundles(by: JwtAuthority = authority): ReturnType<typeof bundleSetOf> {
 }
 
 describe('a token', () => {
+  test('does not leave when its node was removed while it was made', async () => {
+    const removed = { ...deps, nodeStands: async () => false };
+    const outcome = await mintJwtSvid(removed, request);
+    expect(outcome).toMatchObject({ kind: 'refused', code: 'node_unknown' });
+    expect(audit.types()).toEqual(['jwt.issued', 'jwt.denied']);
+    const standing = { ...deps, nodeStands: async (id: string) => id === nodeId };
+    expect((await mintJwtSvid(standing, request)).kind).toBe('minted');
+    // No node is in between where an operator asks.
+    const { nodeId: _nodeId, ...asked } = request;
+    expect((await mintJwtSvid(removed, asked)).kind).toBe('minted');
+  });
+
+  test('does not leave when its ID was blocked while it was made', async () => {
+    deps = { ...deps, whyBlocked: () => (audit.size() > 0 ? 'stolen' : undefined) };
+    const outcome = await mintJwtSvid(deps, request);
+    expect(outcome).toMatchObject({ kind: 'refused', code: 'id_blocked', detail: 'stolen' });
+  });
+
   test('has the header and the claims of the standard, always with kid and jti', async () => {
     const { token, jti } = await minted();
     const [header = '', claims = ''] = token.split('.');
@@ -126,6 +144,14 @@ describe('a token', () => {
     ['as asked', { ttlMs: 60_000 }, 60],
     ['a second at least', { ttlMs: 300 }, 1],
     ['cut to the maximum', { ttlMs: 86_400_000 }, 1800],
+    ['as its entry says', { entry: { ...entry, jwtSvidTtlMs: 120_000 } }, 120],
+    ['shorter than its entry', { entry: { ...entry, jwtSvidTtlMs: 120_000 }, ttlMs: 60_000 }, 60],
+    [
+      'never longer than its entry',
+      { entry: { ...entry, jwtSvidTtlMs: 120_000 }, ttlMs: 180_000 },
+      120,
+    ],
+    ['no longer than the CA allows', { entry: { ...entry, jwtSvidTtlMs: 7_200_000 } }, 1800],
     ['a life beyond all numbers', { ttlMs: Number(2n ** 64n - 1n) }, 1800],
   ])('lives %s', async ([, changes, seconds]) => {
     const { expiresAtMs } = await minted(changes);
@@ -194,13 +220,13 @@ describe('what is refused, each on the record', () => {
   });
 });
 
-test('the policy judges the life that the token will have, and its rule is on the record', async () => {
+test('the policy judges the life that the token will have, and its rule and reason are on the record', async () => {
   deps = {
     ...deps,
     policy: ({ kind, ttlMs, audience = [] }) =>
       kind === 'jwt' && ttlMs > 600_000
         ? { kind: 'deny', rule: 'short', reason: 'ten minutes at most' }
-        : { kind: 'allow', rule: `for-${audience.join('+')}`, reason: '' },
+        : { kind: 'allow', rule: `for-${audience.join('+')}`, reason: 'known callers' },
   };
   await minted({ audience: ['a', 'b'] });
   const refused = await mintJwtSvid(deps, { ...request, ttlMs: 900_000 });
@@ -210,9 +236,13 @@ test('the policy judges the life that the token will have, and its rule is on th
       type: 'jwt.issued',
       actor: { id: nodeId },
       token: { spiffeId: entry.spiffeId, audience: ['a', 'b'], keyId: 'key-1', entryId: entry.id },
-      policy: { rule: 'for-a+b' },
+      policy: { rule: 'for-a+b', reason: 'known callers' },
     },
-    { type: 'jwt.denied', refusal: { code: 'policy_denied' }, policy: { rule: 'short' } },
+    {
+      type: 'jwt.denied',
+      refusal: { code: 'policy_denied' },
+      policy: { rule: 'short', reason: 'ten minutes at most' },
+    },
   ]);
 });
 

@@ -2,15 +2,18 @@
 
 import { Buffer } from 'node:buffer';
 import { type Clock, type Random, toHex, utf8Bytes } from '../../core/index.ts';
-import type { SpiffeId } from '../../spiffe/index.ts';
+import { audienceFault, type SpiffeId } from '../../spiffe/index.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { Actor, AuditedToken } from '../audit/event.ts';
 import { AuthorityError } from '../authority/authority-error.ts';
 import type { CurrentJwtKey, JwtKeys } from '../authority/jwt-keys.ts';
-import { type IssuanceRefusal, refuse } from '../issuance/issuance-refusal.ts';
+import {
+  type IssuanceRefusal,
+  type IssuanceRefusalCode,
+  refuse,
+} from '../issuance/issuance-refusal.ts';
 import { judgeByPolicy, type PolicyJudge } from '../issuance/policy.ts';
 import type { RegistrationEntry } from '../registry/registration-entry.ts';
-import { audienceFault } from './audience.ts';
 import { jwsSigner } from './jws-signer.ts';
 import type { JwtConfig } from './jwt-config.ts';
 
@@ -24,8 +27,16 @@ export interface MintDeps {
   readonly policy?: PolicyJudge;
   /** Why nothing is issued for this ID, if an operator blocked it. */
   readonly whyBlocked?: (id: SpiffeId) => string | undefined;
+  /** Whether the store itself has this node, and not banned; asked before a token leaves for one. */
+  readonly nodeStands?: (id: SpiffeId) => Promise<boolean>;
   /** `iss`, where an OIDC discovery document says who that is. */
   readonly issuer?: string;
+  readonly observer?: MintObserver;
+}
+
+export interface MintObserver {
+  /** `failed`: no fault of the request. */
+  ended(outcome: 'minted' | 'failed' | IssuanceRefusalCode, elapsedMs: number): void;
 }
 
 export interface MintRequest {
@@ -34,6 +45,8 @@ export interface MintRequest {
   /** The entry, which the actor has been found to be entitled to. */
   readonly entry: RegistrationEntry;
   readonly nodeId?: SpiffeId;
+  /** The entry was derived from what an agent attests of the workload: its selectors go on record. */
+  readonly isDerived?: boolean;
   readonly audience: readonly string[];
   /** Absent: the default. */
   readonly ttlMs?: number;
@@ -52,14 +65,21 @@ export async function mintJwtSvid(
   deps: MintDeps,
   request: MintRequest,
 ): Promise<MintedJwtSvid | IssuanceRefusal> {
-  const outcome = await mint(deps, request);
-  if (outcome.kind === 'refused') await recordRefusal(deps, request, outcome);
-  return outcome;
+  const beganMs = deps.clock.monotonicMs();
+  let ended: 'minted' | 'failed' | IssuanceRefusalCode = 'failed';
+  try {
+    const outcome = await mint(deps, request);
+    if (outcome.kind === 'refused') await recordRefusal(deps, request, outcome);
+    ended = outcome.kind === 'refused' ? outcome.code : 'minted';
+    return outcome;
+  } finally {
+    deps.observer?.ended(ended, deps.clock.monotonicMs() - beganMs);
+  }
 }
 
 async function mint(
   deps: MintDeps,
-  { actor, entry, nodeId, audience, ttlMs: asked }: MintRequest,
+  { actor, entry, nodeId, isDerived = false, audience, ttlMs: asked }: MintRequest,
 ): Promise<MintedJwtSvid | IssuanceRefusal> {
   const fault = audienceFault(audience);
   if (fault !== undefined) return refuse('invalid_argument', 'audience_invalid', fault);
@@ -73,7 +93,9 @@ async function mint(
   // which it leaves the bundle, nor past the entry's: a token cannot be called back.
   const { ttlMs: usual, ttlMsMax } = deps.lifetimes;
   const issuedAt = Math.floor(deps.clock.wallMs() / 1000);
-  const wanted = issuedAt + Math.max(1, Math.floor(Math.min(asked ?? usual, ttlMsMax) / 1000));
+  const { jwtSvidTtlMs: entryMs = ttlMsMax } = entry;
+  const lifeMs = Math.min(asked ?? entry.jwtSvidTtlMs ?? usual, entryMs, ttlMsMax);
+  const wanted = issuedAt + Math.max(1, Math.floor(lifeMs / 1000));
   const endMs = Math.min(notAfterMs, entry.expiresAtMs ?? Infinity);
   const expiresAt = Math.min(wanted, Math.floor(endMs / 1000));
   if (expiresAt <= issuedAt) {
@@ -106,9 +128,19 @@ async function mint(
   await deps.audit.append({
     actor,
     type: 'jwt.issued',
-    token: auditedToken(claims, kid, entry),
+    token: {
+      ...auditedToken(claims, kid, entry),
+      ...(isDerived ? { workloadSelectors: entry.selectors } : {}),
+    },
     ...(allowed.policy === undefined ? {} : { policy: allowed.policy }),
   });
+  // Unless its node was removed, or its ID blocked, while it was made: who removes a node ends what it may have,
+  // and a token cannot be called back.
+  if (nodeId !== undefined && (await deps.nodeStands?.(nodeId)) === false) {
+    return refuse('permission_denied', 'node_unknown', `node ${nodeId} was removed meanwhile`);
+  }
+  const blockedSince = deps.whyBlocked?.(entry.spiffeId);
+  if (blockedSince !== undefined) return refuse('permission_denied', 'id_blocked', blockedSince);
   return { kind: 'minted', token, id: entry.spiffeId, jti, expiresAtMs: expiresAt * 1000 };
 }
 

@@ -1,10 +1,8 @@
 /** What a CA measures beside its writes: issuance, authorities, the fleet, and who waits. docs/ca/metrics.md explains each. */
 
-import type { Clock } from '../../core/index.ts';
-import type { Authority, AuthoritySet } from '../authority/authority.ts';
-import type { Propagation } from '../authority/evidence.ts';
 import type { IssuanceObserver } from '../issuance/issuance-observer.ts';
-import { type Metrics, type Sample, secondsBuckets } from './metrics.ts';
+import { type MeasuredKeys, measureKeys } from './key-metrics.ts';
+import { type Metrics, secondsBuckets } from './metrics.ts';
 
 /** For the issuance cycle. */
 export function measureIssuance(metrics: Metrics): IssuanceObserver {
@@ -20,11 +18,13 @@ export function measureIssuance(metrics: Metrics): IssuanceObserver {
   });
   const stepSeconds = metrics.histogram({
     name: 'signet_ca_issuance_step_seconds',
-    help: 'Each step of the issuance cycle',
+    help: 'Each step of the issuance cycle, of one request in eight',
     labels: ['step'],
     buckets: secondsBuckets,
   });
+  let requests = 0;
   return {
+    watchesSteps: () => requests++ % stepsOfEvery === 0,
     step: (step, elapsedMs) => stepSeconds.observe(elapsedMs / 1000, { step }),
     ended(outcome, elapsedMs) {
       ended.add(1, { outcome });
@@ -33,51 +33,18 @@ export function measureIssuance(metrics: Metrics): IssuanceObserver {
   };
 }
 
-export interface Measured {
-  readonly clock: Clock;
-  readonly authorities: () => AuthoritySet;
-  readonly connected: {
-    count(): number;
-    pushes(): number;
-    propagationOf(rootId: string): Propagation;
-  };
+// The spread of the steps needs no census: under load a hundred requests a second are still watched.
+const stepsOfEvery = 8;
+
+export interface Measured extends MeasuredKeys {
+  readonly connected: MeasuredKeys['connected'] & { count(): number; pushes(): number };
   readonly counts: () => { readonly entries: number; readonly nodes: number };
   readonly gate: { load(): { readonly waiting: number; readonly overloaded: number } };
 }
 
 /** Registers what is read when somebody looks, and costs nothing until then. */
 export function measureCa(metrics: Metrics, ca: Measured): void {
-  metrics.gaugeOf(
-    {
-      name: 'signet_ca_authority_expiry_timestamp_seconds',
-      help: 'When the certificate of an authority that is not retired ends',
-      labels: ['tier', 'state', 'authority'],
-    },
-    () => standing(ca).map((each) => sampleOf(each, each.certificate.notAfterMs / 1000)),
-  );
-  const share = (part: (how: Propagation) => readonly [number, number]) => (): Sample[] =>
-    standing(ca)
-      .filter(({ tier }) => tier === 'root')
-      .map((root) => {
-        const [have, all] = part(ca.connected.propagationOf(root.id));
-        return { value: all === 0 ? 1 : have / all, labels: { authority: root.id } };
-      });
-  metrics.gaugeOf(
-    {
-      name: 'signet_ca_root_nodes_ratio',
-      help: 'The share of live nodes that have applied a bundle with this root; 1 if there are none',
-      labels: ['authority'],
-    },
-    share(({ nodesApplied, nodes }) => [nodesApplied, nodes]),
-  );
-  metrics.gaugeOf(
-    {
-      name: 'signet_ca_root_sidecars_ratio',
-      help: 'The share of SDS clients that have acknowledged this root; 1 if there are none',
-      labels: ['authority'],
-    },
-    share(({ acknowledged, subscribers }) => [acknowledged, subscribers]),
-  );
+  measureKeys(metrics, ca);
   metrics.gaugeOf(
     { name: 'signet_ca_nodes_connected', help: 'Nodes that hold a Sync stream' },
     () => ca.connected.count(),
@@ -121,12 +88,4 @@ export function measureRevocations(
     buckets: secondsBuckets,
   });
   times.listen(({ step, delayMs }) => seconds.observe(delayMs / 1000, { step }));
-}
-
-function standing({ authorities }: Measured): readonly Authority[] {
-  return authorities().authorities.filter(({ state }) => state !== 'retired');
-}
-
-function sampleOf({ id, tier, state }: Authority, value: number): Sample {
-  return { value, labels: { tier, state, authority: id } };
 }

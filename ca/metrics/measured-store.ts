@@ -37,6 +37,7 @@ export function measureStore(store: Store, clock: Clock, metrics: Metrics): Meas
     store: {
       get: (key) => store.get(key),
       range: (request) => store.range(request),
+      pages: (prefix) => store.pages(prefix),
       watch: (request, onBatch, onLost) => store.watch(request, onBatch, onLost),
       revision: () => store.revision(),
       close: () => store.close(),

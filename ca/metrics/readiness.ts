@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { type Clock, describeError, toHex, type Random, utf8Bytes } from '../../core/index.ts';
 import { AuthorityError } from '../authority/authority-error.ts';
 import type { Authorities } from '../authority/authorities.ts';
+import type { CurrentJwtKey, RotatingJwtKeys } from '../authority/jwt-keys.ts';
 import type { Issuer } from '../authority/issuer.ts';
 import type { Outcomes } from './outcomes.ts';
 
@@ -21,6 +22,7 @@ export interface ReadinessDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly authorities: Pick<Authorities, 'issuer'>;
+  readonly jwtKeys: Pick<RotatingJwtKeys, 'current' | 'list'>;
   readonly audit: Outcomes;
   readonly store: Outcomes;
   /** A file is written there and removed again. */
@@ -43,7 +45,7 @@ export function createReadiness(deps: ReadinessDeps): () => Promise<Readiness> {
 
 async function judge(deps: ReadinessDeps): Promise<Readiness> {
   const found = [
-    ...(await Promise.all([signingFault(deps), diskFault(deps)])),
+    ...(await Promise.all([signingFault(deps), jwtFault(deps), diskFault(deps)])),
     writeFault('the audit log', deps.audit),
     writeFault('the store', deps.store),
     deps.clockFault()?.message,
@@ -61,7 +63,12 @@ async function signingFault(deps: ReadinessDeps): Promise<string | undefined> {
     if (!(error instanceof AuthorityError)) throw error;
     return error.message;
   }
-  const leftMs = issuer.notAfterMs - deps.clock.wallMs();
+  const nowMs = deps.clock.wallMs();
+  if (issuer.notBeforeMs > nowMs) {
+    const at = new Date(issuer.notBeforeMs).toISOString();
+    return `the issuing authority ${issuer.id} begins only at ${at}: nothing is issued until it is replaced`;
+  }
+  const leftMs = issuer.notAfterMs - nowMs;
   if (leftMs < (issuer.notAfterMs - issuer.notBeforeMs) * lifeShareMin) {
     const end = new Date(issuer.notAfterMs).toISOString();
     return `the issuing authority ${issuer.id} ends at ${end} and has not been replaced`;
@@ -71,6 +78,27 @@ async function signingFault(deps: ReadinessDeps): Promise<string | undefined> {
     return undefined;
   } catch (error) {
     return `the key of ${issuer.id} does not sign: ${describeError(error)}`;
+  }
+}
+
+/**
+ * While another key waits for the nodes to have it, there is none that signs and nothing is wrong: a CA that
+ * was taken out of service for it would never hear of them.
+ */
+async function jwtFault({ jwtKeys, random }: ReadinessDeps): Promise<string | undefined> {
+  const waits = jwtKeys.list().some(({ state }) => state === 'prepared' || state === 'published');
+  let key: CurrentJwtKey;
+  try {
+    key = jwtKeys.current();
+  } catch (error) {
+    if (!(error instanceof AuthorityError)) throw error;
+    return waits ? undefined : error.message;
+  }
+  try {
+    await key.signer.sign(utf8Bytes(`not a token ${toHex(random.bytes(16))}`));
+    return undefined;
+  } catch (error) {
+    return `JWT key ${key.kid} does not sign: ${describeError(error)}`;
   }
 }
 

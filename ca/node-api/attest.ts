@@ -66,6 +66,7 @@ async function attestNow(
     evidence: new Uint8Array(request.evidence),
     spkiSha256: hash('sha256', spki, 'hex'),
     csr,
+    address,
   });
   if (attestation.kind === 'refused') {
     const { code, detail, claim, remedy } = attestation;

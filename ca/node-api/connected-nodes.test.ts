@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ManualClock } from '../../test/fakes/manual-clock.ts';
 import { parseSpiffeId } from '../../spiffe/index.ts';
+import { arrivedShare } from '../authority/evidence.ts';
 import { ConnectedNodes } from './connected-nodes.ts';
 
 const a = parseSpiffeId('spiffe://mesh.test/signet/node/join-token/a');
@@ -19,7 +20,7 @@ function report(
 
 test('nobody is connected, so nobody is missing', () => {
   const nodes = new ConnectedNodes(new ManualClock(0));
-  expect(nodes.propagationOf(next)).toEqual({
+  expect(nodes.propagationOf(next)).toMatchObject({
     nodes: 0,
     nodesApplied: 0,
     subscribers: 0,
@@ -82,6 +83,24 @@ describe('subscribers', () => {
     expect(nodes.propagationOf(next)).toMatchObject({ subscribers: 4, acknowledged: 1 });
   });
 
+  test.for([
+    { name: 'all is well', acknowledged: 2 ** 32 - 1, others: 0, share: 0.5 },
+    { name: 'nothing is', acknowledged: 0, others: 3, share: 0.5 },
+  ])('of one node that says $name of far too many weigh as one node', (given) => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    for (const [id, said] of [
+      [a, report(next, 2 ** 32 - 1, given.acknowledged)],
+      [b, report(next, 3, given.others)],
+    ] as const) {
+      const node = nodes.open(id);
+      node.sent(1n, both);
+      node.reported(1n, [said], '');
+    }
+    const propagation = nodes.propagationOf(next);
+    expect(arrivedShare(propagation)).toBe(given.share);
+    expect(propagation.subscribers).toBeLessThanOrEqual(10_003);
+  });
+
   test('are those of the newest picture', () => {
     const nodes = new ConnectedNodes(new ManualClock(0));
     const node = nodes.open(a);
@@ -100,11 +119,12 @@ describe('a node that was just here', () => {
     node.sent(1n, both);
     node.reported(1n, [report(next, 3, 2)], '');
     node.close();
-    expect(nodes.propagationOf(next)).toEqual({
+    expect(nodes.propagationOf(next)).toMatchObject({
       nodes: 2,
       nodesApplied: 1,
       subscribers: 3,
       acknowledged: 2,
+      sidecarShare: 2 / 3,
     });
     nodes.open(b);
     expect(nodes.count()).toBe(1);
@@ -118,7 +138,7 @@ describe('a node that was just here', () => {
     const nodes = new ConnectedNodes(new ManualClock(0));
     nodes.open(a, 60_000).close();
     expect(nodes.propagationOf(next)).toMatchObject({ nodes: 1 });
-    nodes.forget(a);
+    nodes.evict(a);
     expect(nodes.propagationOf(next)).toMatchObject({ nodes: 0 });
   });
 
@@ -132,4 +152,59 @@ describe('a node that was just here', () => {
     second.close();
     expect(nodes.get(a)).toBeUndefined();
   });
+});
+
+describe('a node that is shut out', () => {
+  test.for([
+    ['evicted', (nodes: ConnectedNodes) => nodes.evict(a)],
+    ['turned away at its stream', (nodes: ConnectedNodes) => nodes.get(a)?.leave()],
+  ] as const)('%s neither blocks a rotation nor pushes one', ([, out]) => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    const liar = nodes.open(a, 60_000);
+    const honest = nodes.open(b, 60_000);
+    for (const each of [liar, honest]) each.sent(1n, both);
+    expect(nodes.propagationOf(next)).toMatchObject({ nodes: 2, nodesApplied: 0 });
+    out(nodes);
+    liar.reported(1n, [report(next, 9, 9)], '');
+    liar.close();
+    const none = { nodes: 1, nodesApplied: 0, subscribers: 0, acknowledged: 0 };
+    expect(nodes.propagationOf(next)).toMatchObject(none);
+    honest.reported(1n, [report(next, 1, 1)], '');
+    const all = { nodes: 1, nodesApplied: 1, subscribers: 1, acknowledged: 1 };
+    expect(nodes.propagationOf(next)).toMatchObject(all);
+  });
+
+  test('leaves nothing of its later stream out', () => {
+    const nodes = new ConnectedNodes(new ManualClock(0));
+    const before = nodes.open(a, 60_000);
+    const after = nodes.open(a, 90_000);
+    before.leave();
+    expect(nodes.get(a)).toBe(after);
+  });
+});
+
+test('a stream that hangs counts no longer than its certificate', async () => {
+  const clock = new ManualClock(0);
+  const nodes = new ConnectedNodes(clock);
+  nodes.open(a, 60_000);
+  nodes.open(b, 90_000);
+  await clock.advance(60_999);
+  expect(nodes.propagationOf(next)).toMatchObject({ nodes: 2 });
+  await clock.advance(1);
+  expect(nodes.propagationOf(next)).toMatchObject({ nodes: 1 });
+});
+
+test('the times of a push are those of its first sending and of the last news', async () => {
+  const clock = new ManualClock(0);
+  const nodes = new ConnectedNodes(clock);
+  const [first, second] = [nodes.open(a), nodes.open(b)];
+  expect(nodes.pushTimesOf(next)).toBeUndefined();
+  await clock.advance(1000);
+  first.sent(1n, both);
+  await clock.advance(1000);
+  second.sent(1n, both);
+  await clock.advance(1000);
+  second.reported(1n, [], '');
+  await clock.advance(1000);
+  expect(nodes.pushTimesOf(next)).toEqual({ firstMs: 1000, lastChangeMs: 3000 });
 });

@@ -1,6 +1,10 @@
 /** MintJwtSvids: tokens for workloads of a node, one answer per item, in order. */
 
-import type { MintJwtSvidsRequest, MintJwtSvidsResponse } from '../../api/index.ts';
+import {
+  type MintJwtSvidsRequest,
+  type MintJwtSvidsResponse,
+  withRetryHint,
+} from '../../api/index.ts';
 import { CodedError, type Logger } from '../../core/index.ts';
 import { OverloadedError } from '../guards/admission.ts';
 import type { IssuanceGate } from '../guards/gate.ts';
@@ -41,7 +45,8 @@ async function answerOf(
   caller: NodeCaller,
 ): Promise<MintJwtSvidsResponse['items'][number]> {
   try {
-    // The same turns and rates as certificates: a signature is a signature.
+    // The same turns and rates as certificates: a signature is a signature. One turn an item and none for the
+    // call: who holds one while it waits for another can stop all issuance.
     const minted = await deps.gate.sign(caller.id, () => mintOne(deps, item, caller));
     if (minted.kind === 'refused') {
       const { reason, code, detail } = minted;
@@ -53,17 +58,18 @@ async function answerOf(
     if (!(error instanceof CodedError)) throw error;
     const level = error instanceof OverloadedError ? 'debug' : 'error';
     deps.log[level]('minting failed', { node: caller.id, reason: error.message });
-    const { kind, code, message } = error;
-    return { outcome: { $case: 'refusal', value: { kind, code, detail: message } } };
+    const { kind, code, message, retryAfterMs } = error;
+    const detail = retryAfterMs === undefined ? message : withRetryHint(message, retryAfterMs);
+    return { outcome: { $case: 'refusal', value: { kind, code, detail } } };
   }
 }
 
 async function mintOne(
   deps: MintJwtDeps,
-  { entryId, audience, ttlMs }: RequestItem,
+  { entryId, audience, ttlMs, selectors }: RequestItem,
   caller: NodeCaller,
 ): Promise<MintedJwtSvid | IssuanceRefusal> {
-  const granted = await authorizeEntry(deps.issuance, caller, entryId);
+  const granted = await authorizeEntry(deps.issuance, caller, entryId, selectors);
   const actor = { kind: 'node', id: caller.id, address: caller.address } as const;
   if (granted.kind === 'refused') {
     const { code, detail } = granted;
@@ -80,6 +86,7 @@ async function mintOne(
   return mintJwtSvid(deps.jwt, {
     actor,
     entry: granted.entry,
+    isDerived: selectors.length > 0,
     nodeId: caller.id,
     audience,
     ...(ttlMs === 0n ? {} : { ttlMs: Number(ttlMs) }),
@@ -88,4 +95,4 @@ async function mintOne(
 
 // As many as certificates in one call.
 const itemsMax = 256;
-const entryIdLengthMax = 64;
+const entryIdLengthMax = 192;

@@ -27,7 +27,10 @@ export interface VerifiedNode extends NodeCaller {
 }
 
 interface Peer {
-  readonly chain: readonly Certificate[];
+  /** DER: a parsed chain is five times as large, and is needed again only when the trust has changed. */
+  readonly chainDer: readonly Uint8Array[];
+  /** Leaf first. */
+  readonly serials: readonly string[];
   readonly id: SpiffeId;
   readonly notAfterMs: number;
   verifiedSequence: bigint;
@@ -37,6 +40,7 @@ export class NodePeers {
   readonly #deps: NodePeersDeps;
   /** By the leaf's bytes as the connection holds them: gone when the connection is. */
   readonly #peers = new WeakMap<Uint8Array, Peer>();
+  #lastIssuers: readonly Uint8Array[] = [];
 
   constructor(deps: NodePeersDeps) {
     this.#deps = deps;
@@ -52,11 +56,11 @@ export class NodePeers {
     if (verdict.kind === 'refused') {
       return { kind: 'refused', detail: `${verdict.code}: ${verdict.detail}` };
     }
-    if (this.#deps.isRevoked(serialOf(chain))) {
-      return { kind: 'refused', detail: revoked(verdict.id).message };
-    }
+    // One that is revoked may connect, as whoever has no certificate may, and each call tells it so: a
+    // handshake that breaks off has no words, and an evicted node would try for ever.
     this.#peers.set(leafDer, {
-      chain,
+      chainDer: [leafDer, ...this.#issuersOf(chainDer)],
+      serials: chain.map(({ serial }) => serial),
       id: verdict.id,
       notAfterMs: Math.min(...chain.map(({ notAfterMs }) => notAfterMs)),
       verifiedSequence: this.#deps.trust.current().bundle.sequence,
@@ -91,7 +95,7 @@ export class NodePeers {
       );
     }
     const { id, notAfterMs } = peer;
-    return { id, address: caller.address, notAfterMs, serial: serialOf(peer.chain) };
+    return { id, address: caller.address, notAfterMs, serial: peer.serials[0] ?? '' };
   }
 
   #checkStillTrusted(peer: Peer): void {
@@ -103,14 +107,29 @@ export class NodePeers {
         { remedy: 'connect again with the renewed one' },
       );
     }
-    if (this.#deps.isRevoked(serialOf(peer.chain))) throw revoked(peer.id);
+    if (this.#isAnyRevoked(peer.serials)) throw revoked(peer.id);
     const { sequence } = this.#deps.trust.current().bundle;
     if (peer.verifiedSequence === sequence) return;
-    const verdict = this.#judge(peer.chain);
+    const chain = parseChain(peer.chainDer);
+    const verdict = this.#judge(typeof chain === 'string' ? [] : chain);
     if (verdict.kind === 'refused') {
       throw new NodeApiError('unauthenticated', 'node_svid_refused', verdict.detail);
     }
     peer.verifiedSequence = sequence;
+  }
+
+  /** Nearly all nodes have theirs from one issuer: its bytes are kept once. */
+  #issuersOf([, ...issuers]: readonly Uint8Array[]): readonly Uint8Array[] {
+    const isLast =
+      issuers.length === this.#lastIssuers.length &&
+      issuers.every((der, at) => Buffer.from(der).equals(this.#lastIssuers[at] ?? der.subarray(1)));
+    if (!isLast) this.#lastIssuers = issuers;
+    return this.#lastIssuers;
+  }
+
+  /** Itself, or the issuing authority that it presents above itself. */
+  #isAnyRevoked(serials: readonly string[]): boolean {
+    return serials.some((serial) => this.#deps.isRevoked(serial));
   }
 
   #judge(chain: readonly Certificate[]): ReturnType<typeof verifyX509Svid> {
@@ -132,10 +151,6 @@ export function revoked(id: SpiffeId): NodeApiError {
     `the certificate of ${id} was revoked`,
     { remedy: 'attest the node again' },
   );
-}
-
-function serialOf(chain: readonly Certificate[]): string {
-  return chain[0]?.serial ?? '';
 }
 
 function parseChain(chainDer: readonly Uint8Array[]): readonly Certificate[] | string {

@@ -6,6 +6,7 @@ import { RecordingAuditLog } from '../../test/fakes/recording-audit-log.ts';
 import { silentLogger, systemRandom } from '../../core/index.ts';
 import { parseTrustDomain } from '../../spiffe/index.ts';
 import { type Authorities, openAuthorities } from '../authority/authorities.ts';
+import { AuthorityError } from '../authority/authority-error.ts';
 import { createKeyStore } from '../authority/key-store.ts';
 import type { IssuanceDeps } from '../issuance/issue.ts';
 import { openSerials } from '../issuance/serial.ts';
@@ -26,6 +27,7 @@ async function begin(): Promise<{
   readonly audit: RecordingAuditLog;
   readonly authorities: Authorities;
   readonly svid: ServerSvid;
+  readonly issuance: IssuanceDeps;
   readonly issued: () => number;
 }> {
   const store = new MemoryStore();
@@ -60,6 +62,7 @@ async function begin(): Promise<{
     audit,
     authorities,
     svid,
+    issuance,
     issued: () => audit.types().filter((type) => type === 'svid.issued').length,
   };
 }
@@ -113,4 +116,49 @@ test('when it cannot be renewed it is tried again, and never presented after its
   expect(here.svid.context()).toBeDefined();
   await here.svid.close();
   await here.authorities.close();
+});
+
+test('a machine that slept past its end has another within a second of waking', async () => {
+  const here = await begin();
+  here.clock.jump(60 * second);
+  expect(here.svid.context()).toBeUndefined();
+  await here.clock.advance(second);
+  expect(here.svid.context()).toBeDefined();
+  // And one that was made while the clock was ahead is replaced: nobody else's clock would take it yet.
+  const ahead = here.svid.context();
+  here.clock.jump(-60 * second);
+  await here.clock.advance(second);
+  expect(here.svid.context()).not.toBe(ahead);
+  expect(here.issued()).toBe(3);
+  await here.svid.close();
+  await here.authorities.close();
+});
+
+test('without an authority that signs it waits for one', async () => {
+  const here = await begin();
+  await here.svid.close();
+  let isAway = true;
+  const { issuance, authorities, clock } = here;
+  const svid = await startServerSvid({
+    issuance: {
+      ...issuance,
+      authorities: {
+        expectLeaf: (...given) => authorities.expectLeaf(...given),
+        recordLeaf: (...given) => authorities.recordLeaf(...given),
+        issuer() {
+          if (isAway) throw new AuthorityError('authority_ended', 'there is none');
+          return authorities.issuer();
+        },
+      },
+    },
+    trust: authorities.trust,
+    clock,
+    log: silentLogger,
+  });
+  expect(svid.context()).toBeUndefined();
+  isAway = false;
+  await clock.advance(second);
+  expect(svid.context()).toBeDefined();
+  await svid.close();
+  await authorities.close();
 });

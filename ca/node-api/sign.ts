@@ -101,12 +101,15 @@ async function signOne(
   caller: NodeCaller,
 ): Promise<SignX509SvidsResponse_Item> {
   const issued = await issueX509Svid(deps.issuance, {
-    subject: { kind: 'workload', caller, entryId: item.entryId },
+    subject: { kind: 'workload', caller, entryId: item.entryId, selectors: item.selectors },
     csr: new Uint8Array(item.csr),
   });
   if (issued.kind === 'refused') return refused(deps, item, caller, issued);
   const certificates = issued.chain.map((der) => Buffer.from(der));
-  return { outcome: { $case: 'chain', value: { certificates } } };
+  // Told, for the agent cannot know the entry's end: it explains why a certificate is shorter than asked for.
+  const { cappedBy } = issued;
+  const value = { certificates, ...(cappedBy === undefined ? {} : { cappedBy }) };
+  return { outcome: { $case: 'chain', value } };
 }
 
 async function refused(
@@ -127,5 +130,6 @@ async function refused(
 
 // A signature and a verification take a fifth of a millisecond; this many keep others waiting 50 ms.
 const itemsMax = 256;
-// What a stranger calls an entry goes into the log no longer than an entry's id can be.
-const entryIdLengthMax = 64;
+// What a stranger calls an entry goes into the log no longer than an entry's id can be: that of a rule's
+// names the rule and the node.
+const entryIdLengthMax = 192;

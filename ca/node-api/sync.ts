@@ -3,7 +3,7 @@
  * gets the newest state once, however many there were in between.
  */
 
-import type { Entry, SyncRequest, SyncResponse } from '../../api/index.ts';
+import type { SyncRequest, SyncResponse } from '../../api/index.ts';
 import { type Clock, type Logger, sleep, type Watch } from '../../core/index.ts';
 import { keyIdOfSpki } from '../../pki/index.ts';
 import type { CallContext, Duplex } from '../../rpc/index.ts';
@@ -15,18 +15,26 @@ import { versionLengthMax } from './attest.ts';
 import type { ConnectedNodes, NodeConnection } from './connected-nodes.ts';
 import { NodeApiError } from './node-api-error.ts';
 import { revoked, type VerifiedNode } from './node-peers.ts';
+import type { DerivableIdentity } from '../registry/workload-identity.ts';
+import { nodeState, type StateParts } from './node-state.ts';
+import type { ForeignBundleSet } from '../federation/foreign-bundles.ts';
+import type { SecretHeads } from '../secrets/secret-heads.ts';
 import type { RevocationState } from '../revocation/revocation.ts';
 import { NodePushes, type PushTimes } from '../revocation/push-times.ts';
 
 /** The entries as they are pushed; the registry's index answers it. */
 export interface SyncEntries {
   entriesOf(nodeId: SpiffeId): readonly RegistrationEntry[];
+  derivablesOf(nodeId: SpiffeId): readonly DerivableIdentity[];
   /** Whether the node is attested and not shut out. */
   isNode(nodeId: SpiffeId): boolean;
   revision(): number;
   /** Calls `listener` after every change that this node can see, until the returned function is called. */
   subscribe(listener: () => void, nodeId: SpiffeId): () => void;
 }
+
+/** The named secrets, as nodes are told of them; absent: there are none. */
+export type SyncSecrets = Pick<SecretHeads, 'headsOf' | 'revision' | 'subscribe'>;
 
 /** What is revoked, as it is pushed. */
 export interface SyncRevocations {
@@ -38,7 +46,10 @@ export interface SyncRevocations {
 export interface SyncDeps {
   readonly revocations: SyncRevocations;
   readonly entries: SyncEntries;
+  readonly secretHeads?: SyncSecrets;
   readonly trust: Watch<Trust>;
+  /** The bundles of other trust domains; absent: there are none. */
+  readonly foreignBundles?: { readonly state: Watch<ForeignBundleSet> };
   readonly connected: ConnectedNodes;
   readonly x509SvidMs: number;
   readonly clock: Clock;
@@ -78,6 +89,10 @@ export async function syncNode(
       request.trust.slice(0, trustReportsMax),
       request.agentVersion.slice(0, versionLengthMax),
     );
+    connection.secretsReported(request.secretReports, {
+      holdings: request.secretHoldings,
+      leftOut: request.secretHoldingsLeftOut,
+    });
   };
   report(first.value);
   deps.log.info('node connected', { node: node.id, address: node.address });
@@ -93,6 +108,10 @@ export async function syncNode(
         ended.signal,
       ).then(() => checkNotEnded(deps.clock, node)),
     ]);
+  } catch (error) {
+    // Shut out or revoked: it cannot come back as it is, so no rotation waits for it.
+    if (error instanceof NodeApiError && goneCodes.has(error.code)) connection.leave();
+    throw error;
   } finally {
     expiry.cancel();
     signal.removeEventListener('abort', end);
@@ -136,40 +155,65 @@ async function pushStates(
   const changes = new Changes(signal);
   const stop = [
     deps.trust.subscribe(() => changes.notice()),
+    deps.foreignBundles?.state.subscribe(() => changes.notice()) ?? (() => {}),
     deps.revocations.state.subscribe(() => changes.notice()),
     deps.entries.subscribe(() => changes.notice(), connection.nodeId),
+    deps.secretHeads?.subscribe(() => changes.notice()) ?? (() => {}),
   ];
+  // Never a number that the node has seen before, even if the store was restored from a backup.
+  let last = appliedBefore < revisionMax ? appliedBefore : 0n;
+  let lastContent = '';
+  let wasSeen = false;
+  // A function of its own, so that a stream that waits holds nothing of what it sent but the content's text.
+  const pushIfNew = (): void => {
+    // A node attested a moment ago may not be seen yet; one that was seen and is not has been shut out.
+    const isSeen = deps.entries.isNode(connection.nodeId);
+    if (wasSeen && !isSeen) throw shutOut(connection.nodeId);
+    wasSeen = isSeen;
+    if (deps.revocations.isRevoked(node.serial)) throw revoked(node.id);
+    const parts = partsOf(deps, connection.nodeId);
+    const state = nodeState(parts);
+    if (state.content === lastContent) return;
+    const stored = BigInt(
+      Math.max(
+        parts.trust.revision,
+        deps.entries.revision(),
+        deps.secretHeads?.revision() ?? 0,
+        parts.foreign?.revision ?? 0,
+      ),
+    );
+    last = stored > last ? stored : last + 1n;
+    lastContent = state.content;
+    connection.sent(last, keyIdsOf(parts.trust));
+    stream.send(state.message(last));
+    pushes.sent(last, parts.revocation.version);
+  };
   try {
-    // Never a number that the node has seen before, even if the store was restored from a backup.
-    let last = appliedBefore < revisionMax ? appliedBefore : 0n;
-    let lastContent = '';
-    let wasSeen = false;
     while (!signal.aborted) {
-      // A node attested a moment ago may not be seen yet; one that was seen and is not has been shut out.
-      const isSeen = deps.entries.isNode(connection.nodeId);
-      if (wasSeen && !isSeen) throw shutOut(connection.nodeId);
-      wasSeen = isSeen;
-      if (deps.revocations.isRevoked(node.serial)) throw revoked(node.id);
-      const trust = deps.trust.current();
-      const entries = deps.entries.entriesOf(connection.nodeId);
-      const revocation = deps.revocations.state.current();
-      const content = `${revocation.version} ${contentOf(trust, entries)}`;
-      if (content !== lastContent) {
-        const stored = BigInt(Math.max(trust.revision, deps.entries.revision()));
-        last = stored > last ? stored : last + 1n;
-        lastContent = content;
-        connection.sent(last, keyIdsOf(trust));
-        stream.send(stateOf(deps, last, trust, entries, revocation));
-        pushes.sent(last, revocation.version);
-        await stream.drained();
-      }
+      pushIfNew();
+      await stream.drained();
       await changes.next();
       // Entries often come many at a time; one state for all of them is enough.
       await sleep(deps.clock, coalesceMs, signal);
+      await deps.connected.turns.take();
     }
   } finally {
     for (const each of stop) each();
   }
+}
+
+function partsOf(deps: SyncDeps, nodeId: SpiffeId): StateParts {
+  const entries = deps.entries.entriesOf(nodeId);
+  const derivables = deps.entries.derivablesOf(nodeId);
+  return {
+    trust: deps.trust.current(),
+    entries,
+    derivables,
+    secrets: deps.secretHeads?.headsOf([...entries, ...derivables]) ?? [],
+    revocation: deps.revocations.state.current(),
+    foreign: deps.foreignBundles?.state.current(),
+    x509SvidMs: deps.x509SvidMs,
+  };
 }
 
 function shutOut(nodeId: SpiffeId): NodeApiError {
@@ -208,54 +252,23 @@ class Changes {
   }
 }
 
-/** Equal for equal states: an entry's revision changes with every change of the entry. */
-function contentOf(trust: Trust, entries: readonly RegistrationEntry[]): string {
-  const parts = entries.map(({ id, revision }) => `${id}:${revision}`);
-  const tainted = trust.taintedKeyIds.join(',');
-  return `${trust.bundle.sequence} ${trust.activeRoot.id} ${tainted} ${parts.join(' ')}`;
-}
-
 /** The key ids of the roots and of the JWT keys in the bundle. */
-function keyIdsOf({ bundle }: Trust): ReadonlySet<string> {
-  return new Set([
+function keyIdsOf(trust: Trust): ReadonlySet<string> {
+  const known = knownKeyIds.get(trust);
+  if (known !== undefined) return known;
+  const { bundle } = trust;
+  const keyIds = new Set([
     // Of the key itself: an upstream's certificate may name its key otherwise.
     ...bundle.x509Authorities.map(({ spki }) => toHex(keyIdOfSpki(spki))),
     ...bundle.jwtAuthorities.map(({ keyId }) => keyId),
   ]);
+  knownKeyIds.set(trust, keyIds);
+  return keyIds;
 }
 
-function stateOf(
-  deps: SyncDeps,
-  revision: bigint,
-  trust: Trust,
-  entries: readonly RegistrationEntry[],
-  revocation: RevocationState,
-): SyncResponse {
-  return {
-    revision,
-    entries: entries.map((entry) => entryOf(entry, deps.x509SvidMs)),
-    bundle: Buffer.from(trust.bundleDocument),
-    activeRootKeyId: trust.activeRoot.id,
-    crls: revocation.crls.map((der) => Buffer.from(der)),
-    revokedSerials: [...revocation.serials],
-    taintedKeyIds: [...trust.taintedKeyIds],
-  };
-}
-
-function entryOf(entry: RegistrationEntry, defaultTtlMs: number): Entry {
-  return {
-    id: entry.id,
-    spiffeId: entry.spiffeId,
-    selectors: [...entry.selectors],
-    x509SvidTtlMs: BigInt(entry.x509SvidTtlMs ?? defaultTtlMs),
-    dnsNames: [...entry.dnsNames],
-    hint: entry.hint,
-    priority: entry.priority,
-    createdAtMs: BigInt(entry.createdAtMs),
-    revision: BigInt(entry.revision),
-  };
-}
-
+const goneCodes: ReadonlySet<string> = new Set(['node_unknown', 'node_svid_revoked']);
+// Hashed once for all nodes; it goes when the trust does.
+const knownKeyIds = new WeakMap<Trust, ReadonlySet<string>>();
 const coalesceMs = 10;
 // The bundle holds fewer roots than this; a longer report is not about them.
 const trustReportsMax = 64;

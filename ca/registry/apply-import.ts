@@ -6,7 +6,7 @@ import type { EntryChange } from './entry-import.ts';
 import { newEntryId } from './entry-id.ts';
 import { entryCodec, entryIdCodec } from './record-codec.ts';
 import { entryIdentity, type RegistrationEntry } from './registration-entry.ts';
-import type { RegistryDeps } from './registry.ts';
+import type { EntryRegistry, RegistryDeps } from './registry.ts';
 import { RegistryError } from './registry-error.ts';
 
 /** What was done: the entry that stands now, or that stood. */
@@ -17,17 +17,21 @@ export interface AppliedChange {
 
 /**
  * Throws {@link RegistryError} `entry_changed` when somebody else has changed one of the entries since
- * they were compared. Each batch is whole or not done; those before it stand, and `onBatch` was told of
- * them, so the same import again does the rest.
+ * they were compared. Each batch is recorded, then whole or not done; those before it stand, and `onBatch` was
+ * told of them, so the same import again does the rest.
  */
 export async function applyImport(
   deps: RegistryDeps,
   changes: readonly EntryChange[],
-  onBatch: (applied: readonly AppliedChange[]) => Promise<void>,
+  { record, onBatch }: Parameters<EntryRegistry['applyImport']>[1],
 ): Promise<void> {
   for (const batch of batchesOf(changes)) {
-    // One after the other, so that what was recorded is always what stands.
-    await onBatch(await applyBatch(deps, batch));
+    // One after the other, so that no more than one batch is on record and does not stand.
+    const steps = await Promise.all(batch.map((change) => stepOf(deps, change)));
+    const applied = steps.map((step) => step.applied);
+    await record(applied);
+    await commit(deps, steps);
+    onBatch?.(applied);
   }
 }
 
@@ -45,18 +49,13 @@ function* batchesOf(changes: readonly EntryChange[]): Generator<readonly EntryCh
   if (batch.length > 0) yield batch;
 }
 
-async function applyBatch(
-  deps: RegistryDeps,
-  batch: readonly EntryChange[],
-): Promise<readonly AppliedChange[]> {
-  const steps = await Promise.all(batch.map((change) => stepOf(deps, change)));
+async function commit(deps: RegistryDeps, steps: readonly Step[]): Promise<void> {
   const result = await deps.store.commit({
     compare: steps.flatMap(({ compare }) => compare),
     puts: steps.flatMap(({ puts }) => puts),
     deletes: steps.flatMap(({ deletes }) => deletes),
   });
   if (result.kind === 'conflict') throw changedMeanwhile(result.key);
-  return steps.map(({ applied }) => applied);
 }
 
 interface Step {
@@ -72,6 +71,7 @@ async function stepOf(deps: RegistryDeps, change: EntryChange): Promise<Step> {
     const id = newEntryId(createdAtMs, deps.random);
     const entry: RegistrationEntry = { ...change.spec, id, createdAtMs, revision: 1 };
     const identity = storeKeys.entryIdentity(entryIdentity(entry));
+    if ((await deps.store.get(identity)) !== undefined) throw changedMeanwhile(identity);
     return {
       applied: { kind: 'add', entry },
       compare: [{ key: identity, modRevision: 0 }],

@@ -1,9 +1,9 @@
 /**
- * Derived identities: a template of a SPIFFE ID, filled from facts about a node that the node proved
- * when it was attested. Pure: the same template and facts always give the same ID, or the same refusal.
+ * Derived identities: a template of a SPIFFE ID, filled from facts. Pure: the same template and facts always
+ * give the same ID, or the same refusal.
  *
- * Only selectors of the node fill a template. What an agent says of its workloads chooses among the
- * identities of the node, as it does with entries; it names none.
+ * Facts are what the node proved when it was attested. What an agent says of its workloads names nobody,
+ * unless the rule trusts it with that type of fact: then see `workload-identity.ts`.
  */
 
 import { CodedError } from '../../core/index.ts';
@@ -28,7 +28,9 @@ export type TemplateErrorCode =
   | 'template_placeholder'
   | 'template_many_placeholders'
   | 'template_trust_domain'
-  | 'template_path';
+  | 'template_path'
+  | 'template_trust'
+  | 'template_dns_name';
 
 export class TemplateError extends CodedError<TemplateErrorCode> {
   override readonly name = 'TemplateError';
@@ -72,7 +74,7 @@ export function parseIdentityTemplate(text: string, trustDomain: TrustDomain): I
     );
   }
   const parts: TemplatePart[] = [{ kind: 'text', text: `spiffe://${trustDomain}/` }];
-  parts.push(...splitPath(text, text.slice(start.length)));
+  parts.push(...templateParts(text, text.slice(start.length)));
   if (parts.filter(({ kind }) => kind === 'fact').length > placeholdersMax) {
     throw new TemplateError(
       'template_many_placeholders',
@@ -94,20 +96,9 @@ export function deriveIdentity(
       text += part.text;
       continue;
     }
-    const values = factsUnder(facts, part.prefix);
-    const [value] = values;
-    if (value === undefined) return none('fact_missing', `the node has no {${part.name}}`);
-    if (values.length > 1) {
-      return none('fact_ambiguous', `the node has ${values.length} values of {${part.name}}`);
-    }
-    // Whole values, not only the result: `a/../b` or `a/b` would move the ID to another place.
-    if (!isSegment(value)) {
-      return none(
-        'fact_not_a_segment',
-        `{${part.name}} is ${JSON.stringify(value.slice(0, 64))}, which is no SPIFFE path segment`,
-      );
-    }
-    text += value;
+    const value = fillWith(part, facts);
+    if (value.kind === 'none') return value;
+    text += value.text;
   }
   if (!isSpiffeId(text)) return none('id_invalid', `${text.slice(0, 120)} is not a SPIFFE ID`);
   // A value may complete the reserved name: `{x509pop.cn}` is `signet` where the CN is.
@@ -115,7 +106,39 @@ export function deriveIdentity(
   return { kind: 'derived', id: text };
 }
 
-function splitPath(template: string, path: string): TemplatePart[] {
+/** What these facts say of a placeholder: one value that may stand in a path, or why there is none. */
+export function fillWith(
+  { name, prefix }: Extract<TemplatePart, { kind: 'fact' }>,
+  facts: readonly Selector[],
+): { readonly kind: 'filled'; readonly text: string } | Extract<DerivedIdentity, { kind: 'none' }> {
+  const value = valueOf({ name, prefix }, facts);
+  if (typeof value !== 'string') return value;
+  // Whole values, not only the result: `a/../b` or `a/b` would move the ID to another place.
+  if (!isSegment(value)) {
+    return none(
+      'fact_not_a_segment',
+      `{${name}} is ${JSON.stringify(value.slice(0, 64))}, which is no SPIFFE path segment`,
+    );
+  }
+  return { kind: 'filled', text: value };
+}
+
+/** The one value that these facts have for a placeholder, as it stands, or why there is none. */
+export function valueOf(
+  { name, prefix }: { readonly name: string; readonly prefix: string },
+  facts: readonly Selector[],
+): string | Extract<DerivedIdentity, { kind: 'none' }> {
+  const values = factsUnder(facts, prefix);
+  const [value] = values;
+  if (value === undefined) return none('fact_missing', `there is no {${name}}`);
+  if (values.length > 1) {
+    return none('fact_ambiguous', `there are ${values.length} values of {${name}}`);
+  }
+  return value;
+}
+
+/** Fixed text and placeholders of `path`, a part of `template`. Throws {@link TemplateError}. */
+export function templateParts(template: string, path: string): TemplatePart[] {
   const parts: TemplatePart[] = [];
   let rest = path;
   while (rest !== '') {
@@ -170,7 +193,7 @@ function formRefusal(template: string, reason: string): TemplateError {
   return new TemplateError('template_form', `template ${JSON.stringify(template)} ${reason}`);
 }
 
-function none(code: DerivationRefusal, detail: string): DerivedIdentity {
+function none(code: DerivationRefusal, detail: string): Extract<DerivedIdentity, { kind: 'none' }> {
   return { kind: 'none', code, detail };
 }
 

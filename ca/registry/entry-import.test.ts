@@ -4,6 +4,7 @@ import { parseTrustDomain } from '../../spiffe/index.ts';
 import { ManualClock } from '../../test/fakes/manual-clock.ts';
 import { MemoryStore } from '../../test/fakes/memory-store.ts';
 import { type ImportPlan, planImport } from './entry-import.ts';
+import type { AppliedChange } from './apply-import.ts';
 import type { EntryDraft } from './registration-entry.ts';
 import { createRegistry, type Registry } from './registry.ts';
 
@@ -32,9 +33,14 @@ describe('an import', () => {
     const planned = await plan(drafts, prune);
     if (planned.kind === 'refused') throw new Error(JSON.stringify(planned.faults));
     const done: string[] = [];
-    await registry.applyImport(planned.changes, async (applied) => {
-      done.push(...applied.map(({ kind, entry }) => `${kind} ${entry.spiffeId.slice(19)}`));
+    const words = (batch: readonly AppliedChange[]): string[] =>
+      batch.map(({ kind, entry }) => `${kind} ${entry.spiffeId.slice(19)}`);
+    const recorded: string[] = [];
+    await registry.applyImport(planned.changes, {
+      record: async (batch) => void recorded.push(...words(batch)),
+      onBatch: (applied) => void done.push(...words(applied)),
     });
+    expect(recorded).toEqual(done);
     return done;
   };
 
@@ -85,8 +91,9 @@ describe('an import', () => {
     const entry = await registry.createEntry(draft('a'));
     const planned = await plan([draft('a', { hint: 'mine' })]);
     await registry.updateEntry(entry.id, draft('a', { hint: 'theirs' }));
+    const record = async (): Promise<void> => expect.unreachable('nothing is recorded');
     if (planned.kind === 'refused') throw new Error('refused');
-    await expect(registry.applyImport(planned.changes, async () => {})).rejects.toMatchObject({
+    await expect(registry.applyImport(planned.changes, { record })).rejects.toMatchObject({
       code: 'entry_changed',
       kind: 'aborted',
     });
@@ -105,5 +112,18 @@ describe('an import', () => {
     expect((await registry.listEntries({ limit: 1000 })).items).toHaveLength(300);
     expect(await apply([], true)).toHaveLength(300);
     expect((await store.range({ prefix: '' })).items).toEqual([]);
+  });
+
+  test('of very many is compared in slices, between which others have their turn', async () => {
+    const file = Array.from({ length: 1000 }, (_, count) => draft(`n${count}`));
+    const before: string[] = [];
+    const onSlice = (): void => {
+      before.push('slice');
+      setImmediate(() => before.push('turn'));
+    };
+    const options = { drafts: file, present: [], prune: false, trustDomain, nowMs: 1000, onSlice };
+    expect(await planImport(options)).toMatchObject({ kind: 'planned', unchanged: 0 });
+    // Of the drafts, and of what is wanted; whoever asked for a turn had it before the next slice.
+    expect(before.join(' ')).toBe(Array(10).fill('slice turn').join(' '));
   });
 });

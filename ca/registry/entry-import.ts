@@ -4,7 +4,7 @@
  * and the same file can be imported again with nothing to do.
  */
 
-import { canonicalJson } from '../../core/index.ts';
+import { afterTurn, canonicalJson } from '../../core/index.ts';
 import type { TrustDomain } from '../../spiffe/index.ts';
 import { parseRegistrationEntry } from './parse-registration-entry.ts';
 import {
@@ -45,27 +45,35 @@ export type ImportPlan =
     }
   | { readonly kind: 'refused'; readonly faults: readonly ImportFault[] };
 
-/** All drafts are judged before any is planned: one fault refuses the whole. Pure. */
-export function planImport(p: {
+/**
+ * All drafts are judged before any is planned: one fault refuses the whole. Touches nothing. In slices, between
+ * which everybody else has a turn: a hundred thousand entries take seconds, and nodes wait for their pushes.
+ */
+export async function planImport(p: {
   readonly drafts: readonly EntryDraft[];
   readonly present: readonly RegistrationEntry[];
   /** Also remove what stands and is not in the import. */
   readonly prune: boolean;
   readonly trustDomain: TrustDomain;
   readonly nowMs: number;
-}): ImportPlan {
-  const { wanted, faults } = readDrafts(p.drafts, p.trustDomain, p.nowMs);
+  /** Told after each slice. */
+  readonly onSlice?: () => void;
+}): Promise<ImportPlan> {
+  const { onSlice = () => {} } = p;
+  const wanted = new Map<string, Wanted>();
+  const faults: ImportFault[] = [];
+  for await (const slice of slicesOf(p.drafts.entries(), onSlice)) {
+    for (const [index, draft] of slice) faults.push(...readDraft(wanted, index, draft, p));
+  }
   if (faults.length > 0) return { kind: 'refused', faults: faults.slice(0, faultsMax) };
+
+  const present = new Map<string, RegistrationEntry>();
+  for await (const slice of slicesOf(p.present, onSlice)) {
+    for (const entry of slice) present.set(entryIdentity(entry), entry);
+  }
   const changes: EntryChange[] = [];
-  const present = new Map(p.present.map((entry) => [entryIdentity(entry), entry]));
-  for (const [identity, { index, spec }] of wanted) {
-    const old = present.get(identity);
-    if (old === undefined) {
-      changes.push({ kind: 'add', index, spec });
-      continue;
-    }
-    const fields = fieldsThatDiffer(old, spec);
-    if (fields.length > 0) changes.push({ kind: 'change', index, old, spec, fields });
+  for await (const slice of slicesOf(wanted, onSlice)) {
+    for (const [identity, each] of slice) changes.push(...changeOf(present.get(identity), each));
   }
   const unchanged = wanted.size - changes.length;
   if (p.prune) {
@@ -81,26 +89,48 @@ interface Wanted {
   readonly spec: EntrySpec;
 }
 
-function readDrafts(
-  drafts: readonly EntryDraft[],
-  trustDomain: TrustDomain,
-  nowMs: number,
-): { readonly wanted: ReadonlyMap<string, Wanted>; readonly faults: readonly ImportFault[] } {
-  const wanted = new Map<string, Wanted>();
-  const faults: ImportFault[] = [];
-  for (const [index, draft] of drafts.entries()) {
-    try {
-      const spec = parseRegistrationEntry(draft, trustDomain, nowMs);
-      const identity = entryIdentity(spec);
-      const first = wanted.get(identity);
-      if (first === undefined) wanted.set(identity, { index, spec });
-      else faults.push({ index, ...duplicateOf(first) });
-    } catch (error) {
-      if (!(error instanceof EntryError)) throw error;
-      faults.push(...error.faults.map((fault: EntryFault) => ({ index, ...fault })));
-    }
+async function* slicesOf<T>(items: Iterable<T>, onSlice: () => void): AsyncGenerator<readonly T[]> {
+  let slice: T[] = [];
+  for (const item of items) {
+    slice.push(item);
+    if (slice.length < sliceItems) continue;
+    yield slice;
+    slice = [];
+    onSlice();
+    await new Promise<void>((resolve) => {
+      afterTurn(resolve);
+    });
   }
-  return { wanted, faults };
+  if (slice.length > 0) yield slice;
+}
+
+/** Puts a draft where its identity says; what is wrong with it. */
+function readDraft(
+  wanted: Map<string, Wanted>,
+  index: number,
+  draft: EntryDraft,
+  { trustDomain, nowMs }: { readonly trustDomain: TrustDomain; readonly nowMs: number },
+): readonly ImportFault[] {
+  try {
+    const spec = parseRegistrationEntry(draft, trustDomain, nowMs);
+    const identity = entryIdentity(spec);
+    const first = wanted.get(identity);
+    if (first !== undefined) return [{ index, ...duplicateOf(first) }];
+    wanted.set(identity, { index, spec });
+    return [];
+  } catch (error) {
+    if (!(error instanceof EntryError)) throw error;
+    return error.faults.map((fault: EntryFault) => ({ index, ...fault }));
+  }
+}
+
+function changeOf(
+  old: RegistrationEntry | undefined,
+  { index, spec }: Wanted,
+): readonly EntryChange[] {
+  if (old === undefined) return [{ kind: 'add', index, spec }];
+  const fields = fieldsThatDiffer(old, spec);
+  return fields.length === 0 ? [] : [{ kind: 'change', index, old, spec, fields }];
 }
 
 function duplicateOf({ index, spec }: Wanted): Omit<ImportFault, 'index'> {
@@ -121,6 +151,7 @@ function fieldsThatDiffer(old: RegistrationEntry, spec: EntrySpec): readonly str
 /** What an operator decides beyond an entry's identity. */
 const decidedFields = [
   'x509SvidTtlMs',
+  'jwtSvidTtlMs',
   'dnsNames',
   'hint',
   'federatesWith',
@@ -131,3 +162,5 @@ const decidedFields = [
 
 // More than this nobody reads before mending the first ones.
 const faultsMax = 100;
+// A few milliseconds' work, which is what a push to a node may wait.
+const sliceItems = 200;

@@ -70,6 +70,38 @@ describe('entry index', () => {
     expect(served(index, node(1))).toEqual(['e', 'b', 'c', 'd', 'a']);
   });
 
+  const ranked = fc.record({
+    priority: fc.integer({ min: -1, max: 1 }),
+    createdAtMs: fc.integer({ min: 0, max: 2 }),
+  });
+  property.prop([
+    fc.array(ranked, { minLength: 1, maxLength: 12 }).chain((ranks) => {
+      const all = ranks.map((rank, place) => ({ ...rank, id: `e${place}` }));
+      return fc.tuple(fc.constant(all), fc.shuffledSubarray(all, { minLength: all.length }));
+    }),
+  ])(
+    'the default identity is the highest priority, then the oldest, in any order they came',
+    ([all, shuffled]) => {
+      const order = (ranks: typeof all): readonly string[] =>
+        served(
+          indexOf(
+            ranks.map(({ id, priority, createdAtMs }) => ({
+              ...entry(id, { parentId: nodeId(1), priority }),
+              createdAtMs,
+            })),
+          ),
+          node(1),
+        );
+      const [first] = order(all);
+      expect(order(shuffled)).toEqual(order(all));
+      const chosen = all.find(({ id }) => id === first);
+      const top = Math.max(...all.map(({ priority }) => priority));
+      const rivals = all.filter(({ priority }) => priority === top);
+      expect(chosen?.priority).toBe(top);
+      expect(chosen?.createdAtMs).toBe(Math.min(...rivals.map(({ createdAtMs }) => createdAtMs)));
+    },
+  );
+
   test('a changed entry leaves nothing of the old behind', () => {
     const alias = { parentId: caId, spiffeId: 'spiffe://mesh.test/a', selectors: ['x:1'] };
     const index = indexOf([

@@ -7,24 +7,24 @@ import { isEntryId, newEntryId } from './entry-id.ts';
 import { parseRegistrationEntry } from './parse-registration-entry.ts';
 import { entryCodec, entryIdCodec } from './record-codec.ts';
 import { entryIdentity, type EntrySpec, type RegistrationEntry } from './registration-entry.ts';
-import type { EntryRegistry, RegistryDeps } from './registry.ts';
+import type { EntryChangeOptions, EntryRegistry, Recorder, RegistryDeps } from './registry.ts';
 import { RegistryError } from './registry-error.ts';
 import { readPage, untilSettled } from './store-records.ts';
 
 export function entryRegistry(deps: RegistryDeps): EntryRegistry {
   const { store } = deps;
   return {
-    async createEntry(draft) {
+    async createEntry(draft, record) {
       const createdAtMs = deps.clock.wallMs();
       const spec = parseRegistrationEntry(draft, deps.trustDomain, createdAtMs);
       const id = newEntryId(createdAtMs, deps.random);
       const entry = { ...spec, id, createdAtMs, revision: 1 };
-      return untilSettled(() => insert(deps, entry));
+      return untilSettled(() => insert(deps, entry, record));
     },
 
-    async updateEntry(id, draft, expectedRevision) {
+    async updateEntry(id, draft, options = {}) {
       const spec = parseRegistrationEntry(draft, deps.trustDomain, deps.clock.wallMs());
-      return untilSettled(() => replace(deps, id, spec, expectedRevision));
+      return untilSettled(() => replace(deps, id, spec, options));
     },
 
     async getEntry(id) {
@@ -44,12 +44,13 @@ export function entryRegistry(deps: RegistryDeps): EntryRegistry {
           (spiffeId === undefined || entry.spiffeId === spiffeId),
       }),
 
-    applyImport: (changes, onBatch) => applyImport(deps, changes, onBatch),
+    applyImport: (changes, options) => applyImport(deps, changes, options),
 
-    deleteEntry: (id, expectedRevision) =>
+    deleteEntry: (id, { expectedRevision, record } = {}) =>
       untilSettled(async () => {
         const { entry, modRevision } = await readEntry(deps, id);
         checkRevision(entry, expectedRevision);
+        await record?.(entry);
         const key = storeKeys.entry(id);
         const result = await store.commit({
           compare: [{ key, modRevision }],
@@ -63,8 +64,12 @@ export function entryRegistry(deps: RegistryDeps): EntryRegistry {
 async function insert(
   deps: RegistryDeps,
   entry: RegistrationEntry,
+  record: Recorder<RegistrationEntry> | undefined,
 ): Promise<RegistrationEntry | 'conflict'> {
   const identity = identityKey(entry);
+  // Before the record, which must not tell of what could not be.
+  await refuseDuplicate(deps, entry);
+  await record?.(entry);
   const result = await deps.store.commit({
     compare: [
       { key: identity, modRevision: 0 },
@@ -75,14 +80,14 @@ async function insert(
       { key: identity, value: entryIdCodec.encode(entry.id) },
     ],
   });
-  return result.kind === 'committed' ? entry : refuseDuplicate(deps, entry);
+  return result.kind === 'committed' ? entry : 'conflict';
 }
 
 async function replace(
   deps: RegistryDeps,
   id: string,
   spec: EntrySpec,
-  expectedRevision: number | undefined,
+  { expectedRevision, record }: EntryChangeOptions,
 ): Promise<RegistrationEntry | 'conflict'> {
   const { entry: old, modRevision } = await readEntry(deps, id);
   checkRevision(old, expectedRevision);
@@ -92,6 +97,8 @@ async function replace(
   const key = storeKeys.entry(id);
   const [before, after] = [identityKey(old), identityKey(entry)];
   const moved = before !== after;
+  if (moved) await refuseDuplicate(deps, entry);
+  await record?.(entry);
   const result = await deps.store.commit({
     compare: [{ key, modRevision }, ...(moved ? [{ key: after, modRevision: 0 }] : [])],
     puts: [
@@ -100,8 +107,7 @@ async function replace(
     ],
     deletes: moved ? [before] : [],
   });
-  if (result.kind === 'committed') return entry;
-  return result.key === after ? refuseDuplicate(deps, entry) : 'conflict';
+  return result.kind === 'committed' ? entry : 'conflict';
 }
 
 /** Of two operators who read the same entry, the second to write is told so. */
@@ -116,10 +122,10 @@ function checkRevision({ id, revision }: RegistrationEntry, expected: number | u
   );
 }
 
-/** Names the entry that stands in the way, or asks for another attempt if it has just gone. */
-async function refuseDuplicate(deps: RegistryDeps, entry: EntrySpec): Promise<'conflict'> {
+/** Names the entry that stands in the way. */
+async function refuseDuplicate(deps: RegistryDeps, entry: EntrySpec): Promise<void> {
   const item = await deps.store.get(identityKey(entry));
-  if (item === undefined) return 'conflict';
+  if (item === undefined) return;
   const existingId = utf8Text(item.value) ?? '';
   throw new RegistryError(
     'entry_exists',

@@ -7,6 +7,7 @@ const nowMs = Date.UTC(2030, 0, 1);
 const nodeId = parseSpiffeId('spiffe://mesh.test/signet/node/join-token/1');
 const key = 'a'.repeat(64);
 const otherKey = 'b'.repeat(64);
+const month = 30 * 86_400_000;
 const { text, token } = createJoinToken({ random: seededRandom(1), nowMs, ttlMs: 600_000 });
 
 describe('join token', () => {
@@ -44,16 +45,19 @@ describe('join token', () => {
   });
 
   test.for([
-    { name: 'the same key at once', by: key, at: 0, kind: 'repeat' },
-    { name: 'the same key after the token expired', by: key, at: 599_999, kind: 'repeat' },
-    { name: 'the same key much later', by: key, at: 600_000, kind: 'token_used' },
-    { name: 'another key at once', by: otherKey, at: 0, kind: 'token_used' },
-    { name: 'another key later', by: otherKey, at: 600_000, kind: 'token_used' },
-  ])('a second use: $name', ({ by, at, kind }) => {
+    { name: 'the same key at once', by: key, at: 0, has: 'no place', kind: 'repeat' },
+    { name: 'the same key, expired', by: key, at: 599_999, has: 'no place', kind: 'repeat' },
+    { name: 'the same key later', by: key, at: 600_000, has: 'no place', kind: 'token_used' },
+    { name: 'the same key a month later', by: key, at: month, has: 'its place', kind: 'repeat' },
+    { name: 'another key at once', by: otherKey, at: 0, has: 'no place', kind: 'token_used' },
+    { name: 'another key', by: otherKey, at: 1, has: 'its place', kind: 'token_used' },
+    { name: 'another key later', by: otherKey, at: month, has: 'its place', kind: 'token_used' },
+  ])('a second use by a node with $has: $name', ({ by, at, has, kind }) => {
     const first = use(token, { nowMs: nowMs + 500_000 });
     if (first.kind !== 'first_use') throw new Error('the first use was refused');
-    const second = use(first.token, { spkiSha256: by, nowMs: nowMs + 500_000 + at });
-    expect(kindOf(second)).toBe(kind);
+    const isRegistered = has === 'its place';
+    const again = { spkiSha256: by, isRegistered, nowMs: nowMs + 500_000 + at };
+    expect(kindOf(use(first.token, again))).toBe(kind);
   });
 
   test.for([
@@ -89,9 +93,10 @@ describe('join token', () => {
 
 function use(
   stored: JoinToken | undefined,
-  change: { text?: string; spkiSha256?: string; nowMs?: number } = {},
+  change: { text?: string; spkiSha256?: string; isRegistered?: boolean; nowMs?: number } = {},
 ) {
-  return useJoinToken(stored, { text, spkiSha256: key, nodeId, nowMs, ...change });
+  const first = { text, spkiSha256: key, nodeId, isRegistered: false, nowMs };
+  return useJoinToken(stored, { ...first, ...change });
 }
 
 function kindOf(verdict: ReturnType<typeof use>): string {

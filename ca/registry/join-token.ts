@@ -29,7 +29,7 @@ export interface JoinTokenUse {
 export type JoinTokenVerdict =
   /** Store `token` with a compare, so that of two first uses one wins. */
   | { readonly kind: 'first_use'; readonly token: JoinToken }
-  /** The same key again: the answer was lost. Give it anew; nothing is to be stored. */
+  /** The same key again: an answer was lost, or the node comes back. Nothing is to be stored. */
   | { readonly kind: 'repeat'; readonly token: JoinToken }
   | { readonly kind: 'refused'; readonly code: JoinTokenRefusal; readonly detail: string };
 
@@ -67,8 +67,12 @@ export function joinTokenIdOf(text: string): string | undefined {
 /**
  * Judges a use of `stored` (undefined: no such token) by a node that proved the key of `spkiSha256`.
  *
- * A lost answer must not lock a node out, so the same text with the same key is taken again for a
- * while after the first use; with another key it is refused for good.
+ * The same text with the same key is taken again: for a while after the first use, since a lost answer must
+ * not lock a node out, and for as long as the node is registered, so that one whose SVID ended in an outage
+ * comes back. That makes no standing credential of the token: alone it is worth nothing, the key never leaves
+ * the agent, and who has the agent's memory can renew without either. It ends with the node's place, which an
+ * operator takes. To have Renew accept ended certificates instead would move a line that every other check
+ * relies on, and would need an end of its own. With another key a token is refused for good.
  */
 export function useJoinToken(
   stored: JoinToken | undefined,
@@ -76,6 +80,8 @@ export function useJoinToken(
     readonly text: string;
     readonly spkiSha256: string;
     readonly nodeId: SpiffeId;
+    /** Whether the node that used it has its place still. */
+    readonly isRegistered: boolean;
     readonly nowMs: number;
   },
 ): JoinTokenVerdict {
@@ -97,13 +103,13 @@ export function useJoinToken(
 function judgeRepeat(
   stored: JoinToken,
   used: JoinTokenUse,
-  use: { readonly spkiSha256: string; readonly nowMs: number },
+  use: { readonly spkiSha256: string; readonly isRegistered: boolean; readonly nowMs: number },
 ): JoinTokenVerdict {
   if (used.spkiSha256 !== use.spkiSha256) {
     return refused('token_used', `join token ${stored.id} was used by ${used.nodeId}`);
   }
-  // Past this the node renews or joins anew; a token must not become a standing credential.
-  if (use.nowMs >= used.atMs + repeatMsMax) {
+  // A node that never came to its place has a first answer to wait for, and no more.
+  if (!use.isRegistered && use.nowMs >= used.atMs + repeatMsMax) {
     return refused(
       'token_used',
       `join token ${stored.id} was used by this key at ${new Date(used.atMs).toISOString()}`,

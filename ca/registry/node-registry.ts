@@ -22,18 +22,20 @@ export function nodeRegistry(deps: RegistryDeps): NodeRegistry {
         const item = await store.get(key);
         // Compared, so that an attestation under way does not undo a ban.
         if (item !== undefined) refuseBanned(nodeCodec.decode(item));
+        const tokens = await readTokens(deps, node);
         const result = await store.commit({
-          compare: [{ key, modRevision: item?.modRevision ?? 0 }],
+          compare: [{ key, modRevision: item?.modRevision ?? 0 }, ...tokens],
           puts: [{ key, value: nodeCodec.encode(node) }],
         });
         return result.kind === 'conflict' ? 'conflict' : node;
       });
     },
 
-    updateNode: (id, change) =>
+    updateNode: (id, change, record) =>
       untilSettled(async () => {
         const { key, node, modRevision } = await readNode(deps, id);
         const changed = { ...change(node), id };
+        await record?.(changed);
         const result = await store.commit({
           compare: [{ key, modRevision }],
           puts: [{ key, value: nodeCodec.encode(changed) }],
@@ -56,11 +58,12 @@ export function nodeRegistry(deps: RegistryDeps): NodeRegistry {
       });
     },
 
-    removeNode: (id) =>
+    removeNode: (id, record) =>
       untilSettled(async () => {
         const { key, node, modRevision } = await readNode(deps, id);
         // The ban is part of the record, and would go with it.
         refuseBanned(node);
+        await record?.(node);
         const result = await store.commit({
           compare: [{ key, modRevision }],
           deletes: [key, ...tokenKeysOf(node)],
@@ -82,6 +85,22 @@ async function readNode(
   return { key, node: nodeCodec.decode(item), modRevision: item.modRevision };
 }
 
+/** Compared, so that an attestation under way does not undo the removal of the node, which takes them. */
+function readTokens(
+  { store }: RegistryDeps,
+  node: AttestedNode,
+): Promise<readonly { readonly key: string; readonly modRevision: number }[]> {
+  return Promise.all(
+    tokenKeysOf(node).map(async (key) => {
+      const item = await store.get(key);
+      if (item !== undefined) return { key, modRevision: item.modRevision };
+      throw new RegistryError('token_not_found', `the join token of ${node.id} was removed`, {
+        remedy: 'make a new one with: signet token create',
+      });
+    }),
+  );
+}
+
 /** Throws {@link RegistryError} `node_banned`. */
 export function refuseBanned({ id, banned }: AttestedNode): void {
   if (banned === undefined) return;
@@ -98,8 +117,8 @@ function nodeKey(id: SpiffeId): string | undefined {
   return name === '' ? undefined : storeKeys.node(name);
 }
 
-/** The tokens whose repeat would bring the node back. */
-function tokenKeysOf(node: AttestedNode): readonly string[] {
+/** The join tokens that would bring the node back. */
+export function tokenKeysOf(node: AttestedNode): readonly string[] {
   return node.selectors
     .filter((selector) => selectorType(selector) === 'join_token')
     .map((selector) => storeKeys.token(selectorValue(selector)));

@@ -39,9 +39,10 @@ export function parseRegistrationEntry(
   const spiffeId = parseEntryId(draft.spiffeId, trustDomain, report);
   const parentId = parseParentId(draft.parentId, trustDomain, report);
   const selectors = parseSelectors(draft.selectors, report);
-  const { x509SvidTtlMs } = draft;
-  if (x509SvidTtlMs !== undefined && !isWhole(x509SvidTtlMs, ttlMsMin, ttlMsMax)) {
-    report('x509SvidTtlMs', 'entry_ttl', `${x509SvidTtlMs} ms is not between 1s and 365d`);
+  const { x509SvidTtlMs, jwtSvidTtlMs } = draft;
+  for (const [field, ttlMs] of Object.entries({ x509SvidTtlMs, jwtSvidTtlMs })) {
+    if (ttlMs === undefined || isWhole(ttlMs, ttlMsMin, ttlMsMax)) continue;
+    report(field, 'entry_ttl', `${ttlMs} ms is not between 1s and 365d`);
   }
   const dnsNames = parseDnsNames(draft.dnsNames ?? [], report);
   const hint = draft.hint ?? '';
@@ -69,6 +70,7 @@ export function parseRegistrationEntry(
     parentId,
     selectors,
     ...(x509SvidTtlMs === undefined ? {} : { x509SvidTtlMs }),
+    ...(jwtSvidTtlMs === undefined ? {} : { jwtSvidTtlMs }),
     dnsNames,
     hint,
     federatesWith,
@@ -125,7 +127,11 @@ function parseId(
   try {
     const id = parseSpiffeId(text);
     if (trustDomainOf(id) === trustDomain) return id;
-    return report(field, 'entry_trust_domain', `${id} is not in trust domain ${trustDomain}`);
+    return report(
+      field,
+      'entry_trust_domain',
+      `${id} is not in trust domain ${trustDomain}; write an ID that begins with spiffe://${trustDomain}/`,
+    );
   } catch (error) {
     if (!(error instanceof SpiffeIdError)) throw error;
     return report(field, code, error.message);

@@ -1,16 +1,25 @@
-/** Deletes what has ended and serves nobody any more: entries past their end, and join tokens. */
+/**
+ * Deletes what has ended and serves nobody any more: entries past their end, and join tokens. One that a
+ * registered node came with stays as long as the node: it comes back with it after a long outage.
+ */
 
 import { type Clock, type Closable, describeError, type Logger, sleep } from '../../core/index.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
+import { auditedEntry } from './audited-entry.ts';
 import type { RegistrationEntry } from './registration-entry.ts';
 import type { Registry } from './registry.ts';
 import { RegistryError } from './registry-error.ts';
 
 export interface PruningDeps {
-  readonly registry: Pick<Registry, 'listEntries' | 'deleteEntry' | 'listTokens' | 'deleteToken'>;
-  /** Records an entry that has gone. */
-  readonly recordExpired: (entry: RegistrationEntry) => Promise<void>;
+  readonly registry: Pick<
+    Registry,
+    'listEntries' | 'deleteEntry' | 'listTokens' | 'deleteToken' | 'getNode'
+  >;
+  readonly audit: Pick<AuditLog, 'append'>;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Whether the time is sure: what is deleted does not come back when the clock does. Absent: it is. */
+  readonly mayForget?: () => boolean;
 }
 
 /** Prunes now and then until it is closed. An entry gives nothing from its end on, pruned or not. */
@@ -26,24 +35,29 @@ export function startPruning(deps: PruningDeps): Closable {
 }
 
 /** One round; returns how many of each were deleted. */
-export async function pruneOnce(
+async function pruneOnce(
   deps: PruningDeps,
   signal: AbortSignal,
 ): Promise<{ readonly entries: number; readonly tokens: number }> {
+  if (deps.mayForget?.() === false) return { entries: 0, tokens: 0 };
   const nowMs = deps.clock.wallMs();
-  const { registry } = deps;
+  const { registry, audit } = deps;
+  const record = (entry: RegistrationEntry): Promise<unknown> =>
+    audit.append({ actor: systemActor, type: 'entry.deleted', entry: auditedEntry(entry) });
   const entries = await pruneEach(
     (after) => registry.listEntries({ limit: pageSize, ...after }),
-    ({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs <= nowMs,
+    async ({ expiresAtMs }) => expiresAtMs !== undefined && expiresAtMs <= nowMs,
     async ({ id, revision }) => {
       // By its revision: an operator may have given it more time since the page was read.
-      await deps.recordExpired(await registry.deleteEntry(id, revision));
+      await registry.deleteEntry(id, { expectedRevision: revision, record });
     },
     signal,
   );
   const tokens = await pruneEach(
     (after) => registry.listTokens({ limit: pageSize, ...after }),
-    ({ expiresAtMs }) => expiresAtMs + tokenKeptMs <= nowMs,
+    async ({ expiresAtMs, used }) =>
+      expiresAtMs + tokenKeptMs <= nowMs &&
+      (used === undefined || (await registry.getNode(used.nodeId)) === undefined),
     async ({ id }) => void (await registry.deleteToken(id)),
     signal,
   );
@@ -67,15 +81,16 @@ async function pruneEach<Item>(
   page: (after: {
     readonly after?: string;
   }) => Promise<{ readonly items: readonly Item[]; readonly next?: string }>,
-  hasEnded: (item: Item) => boolean,
+  hasEnded: (item: Item) => Promise<boolean>,
   remove: (item: Item) => Promise<void>,
   signal: AbortSignal,
 ): Promise<number> {
   let count = 0;
   for (let after: string | undefined; !signal.aborted; ) {
     const { items, next } = await page(after === undefined ? {} : { after });
-    for (const item of items.filter(hasEnded)) {
+    for (const item of items) {
       if (count >= roundMax || signal.aborted) return count;
+      if (!(await hasEnded(item))) continue;
       try {
         await remove(item);
         count += 1;
@@ -90,6 +105,7 @@ async function pruneEach<Item>(
   return count;
 }
 
+const systemActor = { kind: 'system', id: 'ca' } as const;
 const roundMs = 60_000;
 // A round must not keep the store from those who wait for it; the rest goes in the next ones.
 const roundMax = 1000;

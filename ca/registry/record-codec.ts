@@ -23,7 +23,7 @@ const hex = z.string().regex(/^[0-9a-f]+$/);
 const timeMs = z.int().nonnegative();
 
 // A later shape may mean something else by the same members, so it is refused and not guessed at.
-const schemaVersion = 1;
+export const schemaVersion = 1;
 const versioned = z.object({ schema: z.literal(schemaVersion) });
 
 export const entryCodec: RecordCodec<RegistrationEntry> = codecOf(
@@ -35,6 +35,7 @@ export const entryCodec: RecordCodec<RegistrationEntry> = codecOf(
     parentId: spiffeId,
     selectors: selectors.min(1),
     x509SvidTtlMs: z.int().positive().exactOptional(),
+    jwtSvidTtlMs: z.int().positive().exactOptional(),
     dnsNames: z.array(z.string()),
     hint: z.string(),
     federatesWith: z.array(z.string().transform(parseTrustDomain)),
@@ -67,8 +68,12 @@ export const ruleCodec: RecordCodec<IdentityRule> = codecOf(
     selectors: selectors.min(1),
     nodeSelectors: selectors,
     x509SvidTtlMs: z.int().positive().exactOptional(),
+    jwtSvidTtlMs: z.int().positive().exactOptional(),
+    dnsNames: z.array(z.string()).exactOptional(),
+    federatesWith: z.array(z.string().transform(parseTrustDomain)).exactOptional(),
     hint: z.string(),
     priority: z.int(),
+    trust: z.record(z.string(), z.enum(['node', 'agent'])).exactOptional(),
   }),
 );
 

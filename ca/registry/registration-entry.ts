@@ -21,11 +21,13 @@ export interface EntrySpec {
   readonly selectors: readonly Selector[];
   /** Absent: the CA's default. */
   readonly x509SvidTtlMs?: number;
+  /** The longest life of a JWT-SVID, and how long one lives that asks for nothing. Absent: the CA's default. */
+  readonly jwtSvidTtlMs?: number;
   readonly dnsNames: readonly string[];
   /** Tells a workload with several identities which is for what; '' for none. */
   readonly hint: string;
   readonly federatesWith: readonly TrustDomain[];
-  /** Whether the identity may call the admin API. */
+  /** Whether whoever has an SVID by this very entry has the admin role on the admin API. */
   readonly admin: boolean;
   /** The higher comes first among a workload's identities; equals are ordered by age. */
   readonly priority: number;
@@ -39,6 +41,7 @@ export interface EntryDraft {
   readonly parentId: string;
   readonly selectors: readonly string[];
   readonly x509SvidTtlMs?: number | undefined;
+  readonly jwtSvidTtlMs?: number | undefined;
   readonly dnsNames?: readonly string[] | undefined;
   readonly hint?: string | undefined;
   readonly federatesWith?: readonly string[] | undefined;

@@ -118,7 +118,47 @@ test('a banned node is nobody until it is let in again, and no attestation undoe
   expect(served()).toEqual(['spiffe://mesh.test/web']);
 });
 
+test('a rule gives DNS names, the life of tokens and other trust domains, as an entry does', async () => {
+  const agentRule = {
+    template: 'spiffe://{td}/user/{unix.user}',
+    selectors: ['unix:uid:2'],
+    trust: { unix: 'agent' },
+  } as const;
+  const more = {
+    dnsNames: ['{x509pop.cn}.hosts.mesh.test', 'web.mesh.test'],
+    federatesWith: ['partner.test'],
+    jwtSvidTtlMs: 60_000,
+  };
+  await registry.createRule({ ...rule, ...more });
+  await registry.createRule({ ...agentRule, ...more });
+  const expected = { ...more, dnsNames: ['web-7.hosts.mesh.test', 'web.mesh.test'] };
+  expect(view.entriesOf(nodeId)).toMatchObject([expected]);
+  const [derivable] = view.derivablesOf(nodeId);
+  expect(derivable).toMatchObject({ federatesWith: ['partner.test'] });
+  const shown = ['unix:uid:2', 'unix:user:ann'];
+  expect(view.authorizedEntry(nodeId, derivable?.id ?? '', shown)).toMatchObject({
+    spiffeId: 'spiffe://mesh.test/user/ann',
+    ...expected,
+  });
+  // A CN with a slash is no label, so this node has nothing by either.
+  expect(view.entriesOf(otherId)).toEqual([]);
+  expect(view.derivablesOf(otherId)).toEqual([]);
+});
+
 test.for([
+  [{ ...rule, dnsNames: ['{x509pop.cn}_x.test'] }, 'template_dns_name'],
+  [
+    {
+      template: 'spiffe://{td}/user/{unix.user}',
+      selectors: ['unix:uid:1'],
+      trust: { unix: 'agent' },
+      // An agent that lies could be any server by it.
+      dnsNames: ['{unix.user}.mesh.test'],
+    },
+    'template_trust',
+  ],
+  [{ ...rule, federatesWith: ['mesh.test'] }, 'entry_federates_with'],
+  [{ ...rule, jwtSvidTtlMs: 1 }, 'entry_ttl'],
   [{ ...rule, template: 'spiffe://other.test/x' }, 'template_trust_domain'],
   [{ ...rule, selectors: [] }, 'entry_selectors_empty'],
   [{ ...rule, nodeSelectors: ['x'] }, 'selector_no_type'],

@@ -11,24 +11,38 @@ import type { Store, StoreItem } from '../store/store.ts';
 import type { AttestedNode } from './attested-node.ts';
 import { TemplateError } from './derived-identity.ts';
 import { EntryExpiry, isInForce } from './entry-expiry.ts';
-import { EntryIndex, inOrderOfIdentity } from './entry-index.ts';
+import { EntryIndex } from './entry-index.ts';
+import { inOrderOfIdentity } from './entry-list.ts';
 import {
   type CompiledRule,
   compileRule,
   entryOfRule,
   type IdentityRule,
+  plainEntryId,
   ruleIdOfEntry,
 } from './identity-rule.ts';
-import { entryCodec, nodeCodec, type RecordCodec, ruleCodec } from './record-codec.ts';
+import { entryReader } from './entry-reader.ts';
+import { nodeCodec, type RecordCodec, ruleCodec } from './record-codec.ts';
 import { type RegistrationEntry, reservedPath } from './registration-entry.ts';
 import { RegistryError } from './registry-error.ts';
 import { areSelectorsSubset } from './selector.ts';
+import { type DerivableIdentity, derivableOf, entryOfWorkload } from './workload-identity.ts';
 
 export interface RegistryView extends Closable {
   /** In the order of identities, the default one first; none for a node that is not known. */
   entriesOf(nodeId: SpiffeId): readonly RegistrationEntry[];
-  /** The entry, if this node may serve it. */
-  authorizedEntry(nodeId: SpiffeId, entryId: string): RegistrationEntry | undefined;
+  /** What workloads of the node may derive from facts that its agent attests, by rules that trust it so far. */
+  derivablesOf(nodeId: SpiffeId): readonly DerivableIdentity[];
+  /** The entry, if this node may serve it; a derivable one to a workload with exactly these selectors. */
+  authorizedEntry(
+    nodeId: SpiffeId,
+    entryId: string,
+    selectors?: readonly string[],
+  ): RegistrationEntry | undefined;
+  /** Whether the entry gives this identity the admin flag now. One that a rule derives never does. */
+  givesAdmin(entryId: string, spiffeId: string): boolean;
+  /** Whether any entry, ended ones among them, gives this identity the admin flag. */
+  isAdministrator(spiffeId: string): boolean;
   /** Whether it is attested and not banned. */
   isNode(id: SpiffeId): boolean;
   node(id: SpiffeId): AttestedNode | undefined;
@@ -83,21 +97,24 @@ class StoreRegistryView implements RegistryView {
   async begin(): Promise<void> {
     await this.#follow(
       storePrefixes.nodes,
-      (key, item) => this.#applyNode(key, item),
+      nodeCodec,
+      (key, node) => this.#applyNode(key, node),
       () => {
         this.#nodes.clear();
       },
     );
     await this.#follow(
       storePrefixes.rules,
-      (key, item) => this.#applyRule(key, item),
+      ruleCodec,
+      (key, rule) => this.#applyRule(key, rule),
       () => {
         this.#rules.clear();
       },
     );
     await this.#follow(
       storePrefixes.entries,
-      (key, item) => this.#applyEntry(key, item),
+      entryReader(),
+      (key, entry) => this.#applyEntry(key, entry),
       () => {
         this.#index.clear();
         this.#expiry.clear();
@@ -109,21 +126,44 @@ class StoreRegistryView implements RegistryView {
     const node = this.#admitted(nodeId);
     if (node === undefined) return [];
     const nowMs = this.#deps.clock.wallMs();
-    const stored = this.#index.authorizedEntries(node).filter((entry) => isInForce(entry, nowMs));
+    const found = this.#index.authorizedEntries(node);
+    // The index's own array where it can be: whoever compares states sees at once that it is the same.
+    const isWhole = found.every((entry) => isInForce(entry, nowMs));
+    const stored = isWhole ? found : found.filter((entry) => isInForce(entry, nowMs));
     const derived = [...this.#rules.values()]
       .map((rule) => entryOfRule(rule, node))
       .filter((entry) => entry !== undefined);
     return derived.length === 0 ? stored : [...stored, ...derived].toSorted(inOrderOfIdentity);
   }
 
-  authorizedEntry(nodeId: SpiffeId, entryId: string): RegistrationEntry | undefined {
+  derivablesOf(nodeId: SpiffeId): readonly DerivableIdentity[] {
+    const node = this.#admitted(nodeId);
+    if (node === undefined) return [];
+    return [...this.#rules.values()].flatMap((rule) => derivableOf(rule, node) ?? []);
+  }
+
+  authorizedEntry(
+    nodeId: SpiffeId,
+    entryId: string,
+    selectors: readonly string[] = [],
+  ): RegistrationEntry | undefined {
     const node = this.#admitted(nodeId);
     if (node === undefined) return undefined;
     const ruleId = ruleIdOfEntry(entryId);
-    if (ruleId !== undefined) return this.#derivedEntry(node, ruleId, entryId);
+    if (ruleId !== undefined) return this.#derivedEntry(node, ruleId, entryId, selectors);
     const entry = this.#index.get(entryId);
     if (entry === undefined || !isInForce(entry, this.#deps.clock.wallMs())) return undefined;
     return this.#index.isAuthorized(node, entry) ? entry : undefined;
+  }
+
+  givesAdmin(entryId: string, spiffeId: string): boolean {
+    const entry = this.#index.get(entryId);
+    if (entry === undefined || !isInForce(entry, this.#deps.clock.wallMs())) return false;
+    return entry.admin && entry.spiffeId === spiffeId;
+  }
+
+  isAdministrator(spiffeId: string): boolean {
+    return this.#index.hasAdmin(spiffeId);
   }
 
   isNode(id: SpiffeId): boolean {
@@ -165,17 +205,22 @@ class StoreRegistryView implements RegistryView {
     node: AttestedNode,
     ruleId: string,
     entryId: string,
+    selectors: readonly string[],
   ): RegistrationEntry | undefined {
     const rule = this.#rules.get(ruleId);
-    const entry = rule === undefined ? undefined : entryOfRule(rule, node);
+    if (rule === undefined) return undefined;
+    const entry =
+      selectors.length === 0 ? entryOfRule(rule, node) : entryOfWorkload(rule, node, selectors);
     // The id names the node too: an entry that another node was given is not this one's.
-    return entry?.id === entryId ? entry : undefined;
+    const named = selectors.length === 0 ? entryId : plainEntryId(entryId);
+    return entry?.id === named ? entry : undefined;
   }
 
   /** `apply` takes one key's newest value (none: deleted) and says what that touches. */
-  async #follow(
+  async #follow<Value>(
     prefix: string,
-    apply: (key: string, item: ValueItem | undefined) => Touched,
+    codec: Pick<RecordCodec<Value>, 'decode'>,
+    apply: (key: string, value: Value | undefined) => Touched,
     clear: () => void,
   ): Promise<void> {
     const { store, clock, random, log } = this.#deps;
@@ -184,14 +229,15 @@ class StoreRegistryView implements RegistryView {
       prefix,
       clock,
       random,
-      onSnapshot: (items, revision) => {
+      read: (item) => [item.key, this.#decode(codec, item)] as const,
+      onSnapshot: (values, revision) => {
         clear();
-        for (const item of items) apply(item.key, item);
+        for (const [key, value] of values) if (value !== undefined) apply(key, value);
         this.#announce(revision, 'everything');
       },
       onEvents: (events) => {
         const touched = events.map((event) =>
-          apply(event.key, event.kind === 'put' ? event : undefined),
+          apply(event.key, event.kind === 'put' ? this.#decode(codec, event) : undefined),
         );
         this.#announce(events.at(-1)?.revision ?? 0, touched);
       },
@@ -200,18 +246,16 @@ class StoreRegistryView implements RegistryView {
     this.#follows.push(follow);
   }
 
-  #applyNode(key: string, item: ValueItem | undefined): Touched {
+  #applyNode(key: string, node: AttestedNode | undefined): Touched {
     const name = key.slice(storePrefixes.nodes.length);
     const id = spiffeIdOf(this.#deps.trustDomain, `${reservedPath}/node/${name}`);
-    const node = item === undefined ? undefined : this.#decode(nodeCodec, item);
     if (node === undefined) this.#nodes.delete(id);
     else this.#nodes.set(id, node);
     return { kind: 'node', id };
   }
 
-  #applyEntry(key: string, item: ValueItem | undefined): Touched {
+  #applyEntry(key: string, entry: RegistrationEntry | undefined): Touched {
     const old = this.#index.delete(key.slice(storePrefixes.entries.length));
-    const entry = item === undefined ? undefined : this.#decode(entryCodec, item);
     if (old !== undefined) this.#expiry.delete(old.id);
     if (entry !== undefined) {
       this.#index.put(entry);
@@ -220,9 +264,8 @@ class StoreRegistryView implements RegistryView {
     return { kind: 'entries', entries: [old, entry].filter((found) => found !== undefined) };
   }
 
-  #applyRule(key: string, item: ValueItem | undefined): Touched {
+  #applyRule(key: string, rule: IdentityRule | undefined): Touched {
     const id = key.slice(storePrefixes.rules.length);
-    const rule = item === undefined ? undefined : this.#decode(ruleCodec, item);
     this.#rules.delete(id);
     if (rule !== undefined) this.#compile(key, rule);
     return { kind: 'rule' };
@@ -239,7 +282,7 @@ class StoreRegistryView implements RegistryView {
   }
 
   /** A record that cannot be read counts as absent: it must give nobody an identity. */
-  #decode<Value>(codec: RecordCodec<Value>, item: ValueItem): Value | undefined {
+  #decode<Value>(codec: Pick<RecordCodec<Value>, 'decode'>, item: ValueItem): Value | undefined {
     try {
       return codec.decode(item);
     } catch (error) {
@@ -264,15 +307,12 @@ class StoreRegistryView implements RegistryView {
     if (node === undefined) return false;
     // A rule may be about any node; whether it changes anything is seen when the entries are read.
     if (touched.some(({ kind }) => kind === 'rule')) return true;
-    const held = new Set(node.selectors);
     const parents = this.#index.parentsOf(node);
-    return touched
-      .flatMap((touch) => (touch.kind === 'entries' ? touch.entries : []))
-      .some((entry) =>
-        this.#index.isAlias(entry)
-          ? areSelectorsSubset(entry.selectors, held)
-          : parents.has(entry.parentId),
-      );
+    const isSeen = (entry: RegistrationEntry): boolean =>
+      this.#index.isAlias(entry)
+        ? areSelectorsSubset(entry.selectors, new Set(node.selectors))
+        : parents.has(entry.parentId);
+    return touched.some((touch) => touch.kind === 'entries' && touch.entries.some(isSeen));
   }
 }
 

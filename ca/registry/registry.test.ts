@@ -83,7 +83,7 @@ describe('registry', () => {
       const updated = await registry.updateEntry(
         entry.id,
         { ...draft, selectors: ['unix:uid:7'] },
-        1,
+        { expectedRevision: 1 },
       );
       expect(updated).toEqual({ ...entry, selectors: ['unix:uid:7'], revision: 2 });
       expect(await registry.getEntry(entry.id)).toEqual(updated);
@@ -101,7 +101,7 @@ describe('registry', () => {
       const first = await registry.createEntry(draft);
       const second = await registry.createEntry({ ...draft, selectors: ['unix:uid:2'] });
       await expect(
-        registry.updateEntry(first.id, { ...draft, hint: 'x' }, 2),
+        registry.updateEntry(first.id, { ...draft, hint: 'x' }, { expectedRevision: 2 }),
       ).rejects.toMatchObject({
         code: 'entry_changed',
         kind: 'aborted',
@@ -280,18 +280,56 @@ describe('registry', () => {
       });
     });
 
+    const nodeWith = (tokenId: string): AttestedNode => ({
+      id: nodeId,
+      attestor: 'join_token',
+      selectors: [parseSelector(`join_token:${tokenId}`)],
+      serial: '0a',
+      notAfterMs: nowMs + 1000,
+      attestedAtMs: nowMs,
+    });
+
+    test('a registered node comes back by the key that it came with, however late', async () => {
+      const { text, token } = await registry.createToken({ ttlMs: 600_000 });
+      await registry.useToken({ text, spkiSha256, nodeId });
+      await registry.putNode(nodeWith(token.id));
+      await clock.advance(86_400_000);
+      const again = await registry.useToken({ text, spkiSha256, nodeId });
+      expect(again.kind).toBe('repeat');
+      const other = await registry.useToken({ text, spkiSha256: otherKey, nodeId });
+      expect(other).toMatchObject({ kind: 'refused', code: 'token_used' });
+    });
+
+    test('a node that has no place comes back by a lost answer alone', async () => {
+      const { text } = await registry.createToken({ ttlMs: 600_000 });
+      await registry.useToken({ text, spkiSha256, nodeId });
+      await clock.advance(600_000);
+      expect(await registry.useToken({ text, spkiSha256, nodeId })).toMatchObject({
+        kind: 'refused',
+        code: 'token_used',
+      });
+    });
+
     test('removing a node takes its token, so that a repeat does not bring it back', async () => {
       const { text, token } = await registry.createToken({ ttlMs: 600_000 });
       await registry.useToken({ text, spkiSha256, nodeId });
-      await registry.putNode({
-        id: nodeId,
-        attestor: 'join_token',
-        selectors: [parseSelector(`join_token:${token.id}`)],
-        serial: '0a',
-        notAfterMs: nowMs + 1000,
-        attestedAtMs: nowMs,
-      });
+      await registry.putNode(nodeWith(token.id));
       await registry.removeNode(nodeId);
+      expect(await registry.useToken({ text, spkiSha256, nodeId })).toMatchObject({
+        code: 'token_unknown',
+      });
+      // Nor does an attestation that was under way.
+      await expect(registry.putNode(nodeWith(token.id))).rejects.toMatchObject({
+        code: 'token_not_found',
+      });
+    });
+
+    test('its tokens may be taken from a node that stays', async () => {
+      const { text, token } = await registry.createToken({ ttlMs: 600_000 });
+      await registry.useToken({ text, spkiSha256, nodeId });
+      await registry.putNode(nodeWith(token.id));
+      await registry.removeTokensOf(nodeWith(token.id));
+      expect(await registry.getNode(nodeId)).toBeDefined();
       expect(await registry.useToken({ text, spkiSha256, nodeId })).toMatchObject({
         code: 'token_unknown',
       });

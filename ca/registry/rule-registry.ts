@@ -12,7 +12,7 @@ export function ruleRegistry(deps: RegistryDeps): RuleRegistry {
   const { store } = deps;
   const read = async (id: string) => (isEntryId(id) ? store.get(storeKeys.rule(id)) : undefined);
   return {
-    async createRule(draft) {
+    async createRule(draft, record) {
       const spec = parseIdentityRule(draft, deps.trustDomain);
       const { items } = await store.range({ prefix: storePrefixes.rules, limit: rulesMax });
       if (items.length >= rulesMax) {
@@ -23,6 +23,7 @@ export function ruleRegistry(deps: RegistryDeps): RuleRegistry {
       const createdAtMs = deps.clock.wallMs();
       const rule: IdentityRule = { ...spec, id: newEntryId(createdAtMs, deps.random), createdAtMs };
       const key = storeKeys.rule(rule.id);
+      await record?.(rule);
       await store.commit({
         compare: [{ key, modRevision: 0 }],
         puts: [{ key, value: ruleCodec.encode(rule) }],
@@ -39,7 +40,7 @@ export function ruleRegistry(deps: RegistryDeps): RuleRegistry {
       return readPage(store, { prefix: storePrefixes.rules, codec: ruleCodec, limit, after });
     },
 
-    deleteRule: (id) =>
+    deleteRule: (id, record) =>
       untilSettled(async () => {
         const item = await read(id);
         if (item === undefined) {
@@ -47,9 +48,11 @@ export function ruleRegistry(deps: RegistryDeps): RuleRegistry {
             remedy: 'see signet rule list',
           });
         }
+        const rule = ruleCodec.decode(item);
+        await record?.(rule);
         const { key, modRevision } = item;
         const result = await store.commit({ compare: [{ key, modRevision }], deletes: [key] });
-        return result.kind === 'conflict' ? 'conflict' : ruleCodec.decode(item);
+        return result.kind === 'conflict' ? 'conflict' : rule;
       }),
   };
 }

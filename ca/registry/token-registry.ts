@@ -6,16 +6,20 @@ import { storeKeys, storePrefixes } from '../store/key-layout.ts';
 import { createJoinToken, isJoinTokenId, joinTokenIdOf, useJoinToken } from './join-token.ts';
 import { tokenCodec } from './record-codec.ts';
 import { isReservedPath } from './registration-entry.ts';
-import type { RegistryDeps, TokenRegistry } from './registry.ts';
+import type { NodeRegistry, RegistryDeps, TokenRegistry } from './registry.ts';
 import { RegistryError } from './registry-error.ts';
+import { tokenKeysOf } from './node-registry.ts';
 import { readPage, untilSettled } from './store-records.ts';
 
-export function tokenRegistry(deps: RegistryDeps): TokenRegistry {
+export function tokenRegistry(
+  deps: RegistryDeps,
+  nodes: Pick<NodeRegistry, 'getNode'>,
+): TokenRegistry {
   const { store } = deps;
   const read = async (id: string) =>
     isJoinTokenId(id) ? store.get(storeKeys.token(id)) : undefined;
   return {
-    async createToken({ ttlMs, aliasId }) {
+    async createToken({ ttlMs, aliasId }, record) {
       checkTtl(ttlMs);
       if (aliasId !== undefined) checkAlias(deps, aliasId);
       return untilSettled(async () => {
@@ -26,6 +30,7 @@ export function tokenRegistry(deps: RegistryDeps): TokenRegistry {
           ...(aliasId === undefined ? {} : { aliasId }),
         });
         const key = storeKeys.token(created.token.id);
+        await record?.(created.token);
         const result = await store.commit({
           compare: [{ key, modRevision: 0 }],
           puts: [{ key, value: tokenCodec.encode(created.token) }],
@@ -43,23 +48,39 @@ export function tokenRegistry(deps: RegistryDeps): TokenRegistry {
       return readPage(store, { prefix: storePrefixes.tokens, codec: tokenCodec, limit, after });
     },
 
-    deleteToken: (id) =>
+    deleteToken: (id, record) =>
       untilSettled(async () => {
         const item = await read(id);
         if (item === undefined) {
-          throw new RegistryError('token_not_found', `no token ${JSON.stringify(id.slice(0, 80))}`);
+          throw new RegistryError(
+            'token_not_found',
+            `no token ${JSON.stringify(id.slice(0, 80))}`,
+            {
+              remedy: 'see signet token list',
+            },
+          );
         }
+        const token = tokenCodec.decode(item);
+        await record?.(token);
         const { key, modRevision } = item;
         const result = await store.commit({ compare: [{ key, modRevision }], deletes: [key] });
-        return result.kind === 'conflict' ? 'conflict' : tokenCodec.decode(item);
+        return result.kind === 'conflict' ? 'conflict' : token;
       }),
 
-    useToken: (use) =>
+    async removeTokensOf(node) {
+      const deletes = tokenKeysOf(node);
+      if (deletes.length > 0) await store.commit({ deletes });
+    },
+
+    useToken: (use, record) =>
       untilSettled(async () => {
         const item = await read(joinTokenIdOf(use.text) ?? '');
         const stored = item === undefined ? undefined : tokenCodec.decode(item);
-        const verdict = useJoinToken(stored, { ...use, nowMs: deps.clock.wallMs() });
+        const isRegistered = (await nodes.getNode(use.nodeId)) !== undefined;
+        const nowMs = deps.clock.wallMs();
+        const verdict = useJoinToken(stored, { ...use, isRegistered, nowMs });
         if (verdict.kind !== 'first_use' || item === undefined) return verdict;
+        await record?.(verdict.token);
         // Of two nodes that bring the token at once, one wins; the other is judged again.
         const { key, modRevision } = item;
         const result = await store.commit({

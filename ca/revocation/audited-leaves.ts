@@ -14,11 +14,22 @@ export async function* auditedLeaves(options: {
   readonly nowMs: number;
   /** No leaf lives longer: its issuer does not. */
   readonly lifeMsMax: number;
+  /** Told once that records are elsewhere which are young enough to name living leaves. */
+  readonly onGap?: () => void;
 }): AsyncGenerator<LiveLeaf> {
-  const { directory, nowMs, lifeMsMax } = options;
-  const segments = await listSegments(directory);
-  for (const { path } of await recent(segments, nowMs - lifeMsMax)) {
+  const { directory, nowMs, lifeMsMax, onGap } = options;
+  const sinceMs = nowMs - lifeMsMax;
+  const segments = await recent(await listSegments(directory), sinceMs);
+  const [first] = segments;
+  const beganMs = first === undefined ? undefined : await firstTimeMs(first);
+  // What went before the first is as old as its first record, or older.
+  let hasGap = (first?.firstIndex ?? 0) > 0 && !((beganMs ?? nowMs) < sinceMs);
+  let next = first?.firstIndex ?? 0;
+  for (const { path, firstIndex } of segments) {
+    hasGap ||= firstIndex !== next;
+    next = firstIndex;
     for await (const { lines } of readLines(path)) {
+      next += lines.length;
       for (const line of lines) {
         // Most records issue nothing; looking for the word costs a tenth of reading the record.
         const bytes = Buffer.from(line.buffer, line.byteOffset, line.byteLength);
@@ -29,6 +40,7 @@ export async function* auditedLeaves(options: {
       }
     }
   }
+  if (hasGap) onGap?.();
 }
 
 /** The segments from the last one that begins before `sinceMs` on. */

@@ -10,6 +10,8 @@ export interface LiveLeaf {
   readonly spiffeId: string;
   /** The node that asked for it; absent for the CA's own. */
   readonly nodeId?: string;
+  /** The entry it was issued under, of a workload's. */
+  readonly entryId?: string;
   readonly issuerKeyId: string;
   readonly notAfterMs: number;
 }
@@ -36,9 +38,14 @@ export class LiveLeaves {
     this.#capacity = capacity;
   }
 
-  /** False once a living one had to be let go: then only the log knows them all. */
+  /** False once a living one had to be let go, or was never found: then only the log knows them all. */
   get isComplete(): boolean {
     return this.#isComplete;
+  }
+
+  /** Records that may name living ones were not there to be read. */
+  noteMissing(): void {
+    this.#isComplete = false;
   }
 
   get size(): number {
@@ -47,9 +54,11 @@ export class LiveLeaves {
 
   add(leaf: LiveLeaf): void {
     const nodeId = leaf.nodeId === undefined ? {} : { nodeId: this.#shared(leaf.nodeId) };
+    const entryId = leaf.entryId === undefined ? {} : { entryId: this.#shared(leaf.entryId) };
     this.#leaves.set(leaf.serial, {
       ...leaf,
       ...nodeId,
+      ...entryId,
       spiffeId: this.#shared(leaf.spiffeId),
       issuerKeyId: this.#shared(leaf.issuerKeyId),
     });
@@ -77,6 +86,7 @@ export class LiveLeaves {
       [...this.#leaves.values()].flatMap((leaf) => [
         leaf.spiffeId,
         leaf.nodeId ?? '',
+        leaf.entryId ?? '',
         leaf.issuerKeyId,
       ]),
     );
@@ -92,10 +102,12 @@ export class LiveLeaves {
 }
 
 function leafWith(certificate: AuditedCertificate, nodeId: string | undefined): LiveLeaf {
+  const { entryId } = certificate;
   return {
     serial: serialText(certificate.serial),
     spiffeId: certificate.spiffeId,
     ...(nodeId === undefined ? {} : { nodeId }),
+    ...(entryId === undefined ? {} : { entryId }),
     issuerKeyId: certificate.issuerKeyId,
     notAfterMs: Date.parse(certificate.notAfter),
   };

@@ -41,7 +41,7 @@ export interface IssuanceBlock {
 export interface RevocationState {
   /** Grows with every change; 0 while nothing was ever revoked. */
   readonly version: number;
-  /** DER. With one revocation anywhere there is one for every authority at work: Envoy wants it so. */
+  /** DER. With one revocation anywhere there is one for every authority at work, roots too: Envoy wants it so. */
   readonly crls: readonly Uint8Array[];
   readonly serials: readonly string[];
 }

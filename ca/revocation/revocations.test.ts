@@ -9,7 +9,8 @@ import { MemoryStore } from '../../test/fakes/memory-store.ts';
 import { RecordingAuditLog } from '../../test/fakes/recording-audit-log.ts';
 import { makeTestPki, type TestPki } from '../../test/fakes/test-pki.ts';
 import type { ListIssuer } from '../authority/issuer.ts';
-import { openRevocations, type RevokeRequest } from './revocations.ts';
+import { openRevocations } from './revocations.ts';
+import type { RevokeRequest } from './revoke-request.ts';
 
 const nowMs = Date.UTC(2026, 10, 22, 12);
 const actor = { kind: 'admin', id: 'uid:1' } as const;
@@ -38,6 +39,7 @@ async function setUp(store = new MemoryStore()) {
   const audit = new RecordingAuditLog();
   const trust = new WatchSource(0);
   let issuers = [issuerOf(pki)];
+  const time = { isSure: true };
   const revocations = await openRevocations({
     store,
     audit,
@@ -48,6 +50,7 @@ async function setUp(store = new MemoryStore()) {
     trust,
     backdateMs: 30_000,
     issuingMs: 86_400_000,
+    mayForget: () => time.isSure,
   });
   const issue = (serial: string, id = 'web', issuerKeyId = issuerOf(pki).id): void =>
     revocations.issued({
@@ -68,8 +71,22 @@ async function setUp(store = new MemoryStore()) {
     issuers = next;
     trust.set(trust.current() + 1);
   };
-  return { clock, audit, store, revocations, issue, revoke, setIssuers };
+  return { clock, audit, store, revocations, issue, revoke, setIssuers, time };
 }
+
+test('of a node only what was collected, so that one that attested anew meanwhile keeps its own', async () => {
+  const { revocations, issue } = await setUp();
+  issue('01');
+  const target = { by: 'node', value: node } as const;
+  const only = new Set(await revocations.serialsOf(target));
+  issue('02');
+  const request: RevokeRequest = { actor, target, reason: 'cessationOfOperation', block: false };
+  const { revoked } = await revocations.revoke({ ...request, only });
+  expect(revoked.map(({ serial }) => serial)).toEqual(['01']);
+  expect([revocations.isRevoked('01'), revocations.isRevoked('02')]).toEqual([true, false]);
+  // Without it the name covers all that it holds now.
+  expect((await revocations.revoke(request)).revoked.map(({ serial }) => serial)).toEqual(['02']);
+});
 
 describe('what is named is revoked', () => {
   test.for([
@@ -149,6 +166,25 @@ describe('lists', () => {
     await clock.advance(180_000);
     await revocations.refresh();
     expect(revocations.state.current()).toMatchObject({ crls: [], serials: [] });
+    await revocations.close();
+  });
+
+  test('while the time is not sure nothing is forgotten, and what the clock made ahead of time is made anew', async () => {
+    const { revocations, issue, revoke, clock, time } = await setUp();
+    issue('01');
+    time.isSure = false;
+    clock.jump(7_200_000);
+    await revoke('serial', '01');
+    await clock.advance(60_000);
+    expect(revocations.isRevoked('01')).toBe(true);
+    const thisUpdates = (): number[] =>
+      revocations.state.current().crls.map((der) => parseCrl(der).thisUpdateMs);
+    expect(thisUpdates()[0]).toBeGreaterThan(nowMs + 3_600_000);
+    clock.jump(-7_200_000);
+    time.isSure = true;
+    await clock.advance(60_000);
+    expect(revocations.isRevoked('01')).toBe(true);
+    expect(thisUpdates()[0]).toBeLessThan(clock.wallMs());
     await revocations.close();
   });
 });

@@ -7,12 +7,12 @@ import {
   type Clock,
   type Closable,
   describeError,
+  formatDurationMs,
   type Logger,
   type Timer,
   type Watch,
   WatchSource,
 } from '../../core/index.ts';
-import type { CrlReason } from '../../pki/index.ts';
 import type { Actor } from '../audit/event.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { ListIssuer } from '../authority/issuer.ts';
@@ -28,9 +28,17 @@ import {
   type RevocationState,
   type RevocationTarget,
 } from './revocation.ts';
-import { RevocationError } from './revocation-error.ts';
+import { pageOf, type RevocationPage } from './revocation-page.ts';
 import { formatBlock, formatRevocation, type StoredCrl } from './revocation-record.ts';
-import { signLists } from './signed-lists.ts';
+import {
+  blockOf,
+  covers,
+  nothingNamed,
+  revocationsMax,
+  type RevokeRequest,
+  tooMany,
+} from './revoke-request.ts';
+import { type ListedCertificate, signLists } from './signed-lists.ts';
 
 export interface RevocationsDeps {
   readonly store: Store;
@@ -38,21 +46,17 @@ export interface RevocationsDeps {
   readonly auditDirectory: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** The issuing authorities whose lists are kept. */
+  /** The authorities whose lists are kept. */
   readonly issuers: () => readonly ListIssuer[];
-  /** Changes with the issuing authority: a new one gets a list before anybody relies on there being one. */
+  /** What stands on the lists of roots: issuing authorities that were revoked and have not ended. */
+  readonly revokedAuthorities?: () => readonly ListedCertificate[];
+  /** Changes with the authorities: a new one gets a list before anybody relies on there being one. */
   readonly trust: Watch<unknown>;
   readonly backdateMs: number;
   /** No leaf lives longer than its issuer. */
   readonly issuingMs: number;
-}
-
-export interface RevokeRequest {
-  readonly actor: Actor;
-  readonly target: RevocationTarget;
-  readonly reason: CrlReason;
-  /** Issue no further certificate for the ID (or the node) until it is lifted. */
-  readonly block: boolean;
+  /** Whether the time is sure: what is forgotten does not come back when the clock does. Absent: it is. */
+  readonly mayForget?: () => boolean;
 }
 
 export interface Revoked {
@@ -69,7 +73,13 @@ export async function openRevocations(deps: RevocationsDeps): Promise<Revocation
   const leaves = new LiveLeaves();
   const nowMs = deps.clock.wallMs();
   const { auditDirectory: directory, issuingMs: lifeMsMax } = deps;
-  for await (const leaf of auditedLeaves({ directory, nowMs, lifeMsMax })) leaves.add(leaf);
+  const onGap = (): void => {
+    leaves.noteMissing();
+    deps.log.warn('certificates that still live may be in archived segments only', {
+      remedy: `bring segments of the last ${formatDurationMs(lifeMsMax)} back into ${directory} before you revoke`,
+    });
+  };
+  for await (const leaf of auditedLeaves({ directory, nowMs, lifeMsMax, onGap })) leaves.add(leaf);
   const revocations = new Revocations(deps, leaves, loaded);
   await revocations.refresh();
   return revocations;
@@ -104,9 +114,9 @@ export class Revocations implements Closable {
     this.#refreshSoon(sweepMs);
   }
 
-  /** The certificate with this serial must not be believed. */
+  /** The certificate with this serial, a leaf's or an issuing authority's, must not be believed. */
   isRevoked(serial: string): boolean {
-    return this.#revoked.has(serial);
+    return this.#revoked.has(serial) || this.#authorities().some((each) => each.serial === serial);
   }
 
   /** Why nothing is issued for this ID, or undefined. */
@@ -117,15 +127,20 @@ export class Revocations implements Closable {
     return `no certificate is issued for ${id}: blocked since ${since} (${block.reason})`;
   }
 
+  /** The entry that a living leaf was issued under; undefined if it is of none, or not known here. */
+  entryOf(serial: string): string | undefined {
+    return this.#leaves.get(serial)?.entryId;
+  }
+
   /** Told of every certificate that leaves, as it was recorded. */
   issued(event: Parameters<typeof leafOf>[0]): void {
     const leaf = leafOf(event);
     if (leaf !== undefined) this.#leaves.add(leaf);
   }
 
-  /** Newest first. */
-  list(): readonly Revocation[] {
-    return [...this.#revoked.values()].toReversed();
+  /** The newest first, and of those of one moment by serial; `after` is the `next` of the page before. */
+  list(page: { readonly after?: string | undefined; readonly limit: number }): RevocationPage {
+    return pageOf([...this.#revoked.values()], page);
   }
 
   blocks(): readonly IssuanceBlock[] {
@@ -136,6 +151,11 @@ export class Revocations implements Closable {
   revoke(request: RevokeRequest): Promise<Revoked> {
     const askedAtMs = this.#deps.clock.monotonicMs();
     return this.#exclusive(() => this.#revoke(request, askedAtMs));
+  }
+
+  /** The serials of what this names and has not ended. */
+  async serialsOf(target: RevocationTarget): Promise<readonly string[]> {
+    return (await this.#named(target, this.#deps.clock.wallMs())).map(({ serial }) => serial);
   }
 
   /** Certificates may be issued for the ID again. False if it was not blocked. */
@@ -152,10 +172,12 @@ export class Revocations implements Closable {
   /** Forgets what has ended, and makes the lists that are missing. */
   refresh(): Promise<void> {
     return this.#exclusive(async () => {
-      const nowMs = this.#deps.clock.wallMs();
-      this.#leaves.prune(nowMs);
+      const { clock, mayForget } = this.#deps;
+      const nowMs = clock.wallMs();
+      const forgets = mayForget?.() ?? true;
+      if (forgets) this.#leaves.prune(nowMs);
       const ended = [...this.#revoked.values()].filter(
-        ({ notAfterMs }) => notAfterMs + keepMs < nowMs,
+        ({ notAfterMs }) => forgets && notAfterMs + keepMs < nowMs,
       );
       const rest = [...this.#revoked.values()].filter((each) => !ended.includes(each));
       const deletes = ended.map(({ serial }) => storeKeys.revocation(serial));
@@ -173,7 +195,7 @@ export class Revocations implements Closable {
   }
 
   async #revoke(request: RevokeRequest, askedAtMs: number): Promise<Revoked> {
-    const { actor, target, reason } = request;
+    const { actor, target, reason, only } = request;
     const nowMs = this.#deps.clock.wallMs();
     const block = blockOf(request, nowMs);
     if (block !== undefined) {
@@ -185,7 +207,8 @@ export class Revocations implements Closable {
       });
       this.#blocks.set(block.spiffeId, block);
     }
-    const named = await this.#named(target, nowMs);
+    const all = await this.#named(target, nowMs);
+    const named = only === undefined ? all : all.filter(({ serial }) => only.has(serial));
     const before = named.flatMap(({ serial }) => this.#revoked.get(serial) ?? []);
     const fresh: readonly Revocation[] = named
       .filter(({ serial }) => !this.#revoked.has(serial))
@@ -256,7 +279,7 @@ export class Revocations implements Closable {
     const { store, clock, issuers, backdateMs } = this.#deps;
     const lists = await signLists({
       before: this.#crls,
-      revocations,
+      revocations: [...revocations, ...this.#authorities()],
       issuers: issuers(),
       nowMs: clock.wallMs(),
       backdateMs,
@@ -277,12 +300,17 @@ export class Revocations implements Closable {
   #publish(askedAtMs: number | undefined): void {
     const before = this.#state.current();
     // Nothing revoked any more: lists that say so would only have to be kept in step.
-    const crls = this.#revoked.size === 0 ? [] : [...this.#crls.values()].map(({ der }) => der);
+    const isEmpty = this.#revoked.size === 0 && this.#authorities().length === 0;
+    const crls = isEmpty ? [] : [...this.#crls.values()].map(({ der }) => der);
     const serials = [...this.#revoked.keys()];
     if (sameItems(before.crls, crls) && sameItems(before.serials, serials)) return;
     const version = before.version + 1;
     if (askedAtMs !== undefined) this.times.began(version, askedAtMs);
     this.#state.set({ version, crls, serials });
+  }
+
+  #authorities(): readonly ListedCertificate[] {
+    return this.#deps.revokedAuthorities?.() ?? [];
   }
 
   #refreshSoon(delayMs: number): void {
@@ -305,39 +333,6 @@ export class Revocations implements Closable {
   }
 }
 
-function covers({ by, value }: RevocationTarget, leaf: LiveLeaf): boolean {
-  if (by === 'serial') return leaf.serial === value;
-  if (by === 'spiffe_id') return leaf.spiffeId === value;
-  return (by === 'node' ? leaf.nodeId : leaf.issuerKeyId) === value;
-}
-
-function blockOf(request: RevokeRequest, nowMs: number): IssuanceBlock | undefined {
-  const { actor, target, reason } = request;
-  if (!request.block) return undefined;
-  if (target.by === 'spiffe_id' || target.by === 'node') {
-    return { spiffeId: target.value, blockedAtMs: nowMs, reason, actor };
-  }
-  throw new RevocationError('revocation_block', `a ${target.by} cannot be blocked`, {
-    remedy: 'block a SPIFFE ID or a node',
-  });
-}
-
-function nothingNamed(target: RevocationTarget): RevocationError {
-  return new RevocationError(
-    'revocation_nothing',
-    `no certificate that still lives has the ${target.by} ${JSON.stringify(target.value.slice(0, 100))}`,
-    { remedy: 'look for it with `signet audit tail`, or block the ID with --block' },
-  );
-}
-
-function tooMany(count: number): RevocationError {
-  return new RevocationError(
-    'revocations_many',
-    `${count} more certificates would make more than ${revocationsMax} on the lists`,
-    { remedy: 'taint the issuing authority instead: all below it is then issued anew' },
-  );
-}
-
 function sameItems<T>(left: readonly T[], right: readonly T[]): boolean {
   return left.length === right.length && left.every((item, index) => item === right[index]);
 }
@@ -345,9 +340,6 @@ function sameItems<T>(left: readonly T[], right: readonly T[]): boolean {
 // A verifier whose clock is behind may still believe a certificate that has just ended.
 const keepMs = 300_000;
 const sweepMs = 60_000;
-// Half a megabyte of lists, which every agent and sidecar holds, and which one transaction of the store takes.
-// More is a compromise of the issuer.
-const revocationsMax = 10_000;
 // Half a kilobyte each; a transaction has a bound on its operations and its bytes.
 const recordsPerCommit = 500;
 // A serial takes 37 bytes in a record.

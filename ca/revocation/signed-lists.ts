@@ -1,15 +1,22 @@
 /**
- * One signed list for each issuing authority that still has a key (RFC 5280 §5). A list is made anew when what
- * is revoked under its authority changes, and is good until the authority itself ends: agents are pushed to, so
- * a list that ended early would only stop the mesh while the CA is away.
+ * One signed list for each authority that still has a key, issuing or root (RFC 5280 §5). A list is made anew
+ * when what is revoked under its authority changes, and is good until the authority itself ends: agents are
+ * pushed to, so a list that ended early would only stop the mesh while the CA is away.
  */
 
-import { issueCrl, keyIdOf, parseCrl } from '../../pki/index.ts';
+import { type CrlReason, issueCrl, keyIdOf, parseCrl } from '../../pki/index.ts';
 import type { ListIssuer } from '../authority/issuer.ts';
 import { storeKeys } from '../store/key-layout.ts';
 import type { Put } from '../store/store.ts';
-import type { Revocation } from './revocation.ts';
 import { formatStoredCrl, type StoredCrl } from './revocation-record.ts';
+
+/** A leaf on the list of an issuing authority, or such an authority on the list of its root. */
+export interface ListedCertificate {
+  readonly serial: string;
+  readonly issuerKeyId: string;
+  readonly reason: CrlReason;
+  readonly revokedAtMs: number;
+}
 
 export interface SignedLists {
   readonly crls: ReadonlyMap<string, StoredCrl>;
@@ -21,7 +28,7 @@ export interface SignedLists {
 /** The lists for what is revoked now; those that already say it stay as they are, byte for byte. */
 export async function signLists(options: {
   readonly before: ReadonlyMap<string, StoredCrl>;
-  readonly revocations: readonly Revocation[];
+  readonly revocations: readonly ListedCertificate[];
   readonly issuers: readonly ListIssuer[];
   readonly nowMs: number;
   readonly backdateMs: number;
@@ -39,7 +46,8 @@ export async function signLists(options: {
     // Without a revocation anywhere there is nothing to tell; with one, every authority needs a list,
     // since a verifier that checks lists refuses whoever's issuer has none.
     if (known === undefined && revocations.length === 0) continue;
-    if (known !== undefined && saysExactly(known, revoked)) {
+    const thisUpdateMs = Math.max(nowMs - backdateMs, certificate.notBeforeMs);
+    if (known !== undefined && saysExactly(known, revoked, Math.max(nowMs, thisUpdateMs))) {
       crls.set(issuer.id, known);
       continue;
     }
@@ -47,10 +55,11 @@ export async function signLists(options: {
     const der = await issueCrl(
       {
         issuer: certificate.subject,
-        issuerKeyId: keyIdOf(issuer.signer.publicKey),
+        // §5.2.1: what the issuer's certificate calls its key, however an upstream made that.
+        issuerKeyId: certificate.extensions.subjectKeyId ?? keyIdOf(issuer.signer.publicKey),
         number,
         // A verifier whose clock is a little behind would refuse a list of the future.
-        thisUpdateMs: Math.max(nowMs - backdateMs, certificate.notBeforeMs),
+        thisUpdateMs,
         nextUpdateMs: certificate.notAfterMs,
         revoked,
       },
@@ -66,7 +75,13 @@ export async function signLists(options: {
   return { crls, puts, deletes };
 }
 
-function saysExactly({ der }: StoredCrl, revoked: readonly Revocation[]): boolean {
-  const said = parseCrl(der).revoked;
+/** A list that was made while the clock was ahead is not valid yet, and so says nothing. */
+function saysExactly(
+  { der }: StoredCrl,
+  revoked: readonly ListedCertificate[],
+  latestMs: number,
+): boolean {
+  const { revoked: said, thisUpdateMs } = parseCrl(der);
+  if (thisUpdateMs > latestMs) return false;
   return said.size === revoked.length && revoked.every(({ serial }) => said.has(serial));
 }

@@ -75,9 +75,10 @@ describe('following a prefix', () => {
       prefix: 'a/',
       clock,
       random: seededRandom(1),
+      read: ({ key, value }) => [key, utf8Text(value) ?? ''] as const,
       onSnapshot: (items) => {
         snapshots += 1;
-        copy = new Map(items.map(({ key, value }) => [key, utf8Text(value) ?? '']));
+        copy = new Map(items);
       },
       onEvents: (events) => {
         if (isThrowing) throw new Error('listener');

@@ -3,13 +3,15 @@
 import { backoffMs, type Clock, type Closable, type Random, sleep } from '../../core/index.ts';
 import type { Store, StoreEvent, StoreItem } from './store.ts';
 
-export interface FollowOptions {
+export interface FollowOptions<Value> {
   readonly store: Store;
   readonly prefix: string;
   readonly clock: Clock;
   readonly random: Random;
+  /** What is kept of an item: asked page by page, so that a large prefix never lies in memory twice. */
+  readonly read: (item: StoreItem) => Value;
   /** Everything under the prefix, replacing whatever was known before. */
-  readonly onSnapshot: (items: readonly StoreItem[], revision: number) => void;
+  readonly onSnapshot: (values: readonly Value[], revision: number) => void;
   /** What changed since, in order, no gap. */
   readonly onEvents: (events: readonly StoreEvent[]) => void;
   /** A list failed after the watch was lost; it is tried again. */
@@ -17,26 +19,32 @@ export interface FollowOptions {
 }
 
 /** Resolves once the first snapshot was handed over; throws if that could not be read. */
-export async function followPrefix(options: FollowOptions): Promise<Closable> {
+export async function followPrefix<Value>(options: FollowOptions<Value>): Promise<Closable> {
   const follower = new Follower(options);
   await follower.begin();
   return follower;
 }
 
-class Follower implements Closable {
-  readonly #options: FollowOptions;
+class Follower<Value> implements Closable {
+  readonly #options: FollowOptions<Value>;
   readonly #closed = new AbortController();
   #watch: Closable | undefined;
 
-  constructor(options: FollowOptions) {
+  constructor(options: FollowOptions<Value>) {
     this.#options = options;
   }
 
   async begin(): Promise<void> {
-    const { store, prefix, onSnapshot, onEvents } = this.#options;
-    const { items, revision } = await store.range({ prefix });
+    const { store, prefix, read, onSnapshot, onEvents } = this.#options;
+    const values: Value[] = [];
+    let revision = 0;
+    for await (const page of store.pages(prefix)) {
+      if (this.#closed.signal.aborted) return;
+      revision = page.revision;
+      for (const item of page.items) values.push(read(item));
+    }
     if (this.#closed.signal.aborted) return;
-    onSnapshot(items, revision);
+    onSnapshot(values, revision);
     this.#watch = store.watch({ prefix, fromRevision: revision + 1 }, onEvents, () => {
       // It reports every failure through onError, and never rejects.
       void this.#beginAgain();

@@ -12,11 +12,18 @@
  * | `revocation-lists/<key id>` | the newest signed list of an issuing authority |
  * | `blocked-ids/<SPIFFE ID>` | nothing is issued for this ID |
  * | `authorities/<key id>` | an authority of either tier: certificate, state, sealed key |
+ * | `secrets/<name>` | a named secret: its access rule and its versions, without their values |
+ * | `secret-values/<name>/<version>` | the sealed values of one version |
+ * | `federated-bundles/<trust domain>` | the bundle of another trust domain |
  * | `settings/identity` | the trust domain, and a value sealed under the key-encryption key |
  * | `settings/authorities` | the bundle's sequence; written with every change of an authority |
  * | `settings/jwt-keys` | the keys of JWT-SVIDs: states, sealed keys, and their sequence |
+ * | `settings/secrets-key` | the key that named secrets are sealed under, itself sealed |
+ * | `settings/secrets` | how many named secrets there are, and the highest version of one that was deleted |
+ * | `settings/ticket-masters` | what session-ticket keys are derived from, sealed, one for each epoch |
  * | `settings/serial-epoch` | the last epoch of serial numbers that was taken |
  * | `settings/clock-high` | the highest wall time seen, in steps |
+ * | `settings/audit-log` | the newest checkpoint of the audit log that the store knows of |
  * | `settings/audit-key` | the sealed key that signs the audit log's checkpoints |
  *
  * Keys are printable ASCII, so that byte order and string order are one.
@@ -32,6 +39,9 @@ export const storePrefixes = {
   revocationLists: 'revocation-lists/',
   blockedIds: 'blocked-ids/',
   authorities: 'authorities/',
+  secrets: 'secrets/',
+  secretValues: 'secret-values/',
+  federatedBundles: 'federated-bundles/',
   settings: 'settings/',
 } as const;
 
@@ -46,5 +56,12 @@ export const storeKeys = {
   revocationList: (keyId: string): string => storePrefixes.revocationLists + keyId,
   blockedId: (spiffeId: string): string => storePrefixes.blockedIds + spiffeId,
   authority: (keyId: string): string => storePrefixes.authorities + keyId,
+  secret: (name: string): string => storePrefixes.secrets + name,
+  secretValues: (name: string, version: number): string =>
+    `${storePrefixes.secretValues}${name}/${version}`,
+  federatedBundle: (trustDomain: string): string => storePrefixes.federatedBundles + trustDomain,
   setting: (name: string): string => storePrefixes.settings + name,
 } as const;
+
+/** The one setting that is more than one file's: whoever begins a new log takes its key away. */
+export const auditKeyKey = storeKeys.setting('audit-key');

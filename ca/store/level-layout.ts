@@ -48,7 +48,7 @@ export function encodeItem(value: Uint8Array, version: KeyVersion): Uint8Array {
 export function decodeItem(levelKey: string, bytes: Uint8Array): StoreItem {
   return {
     key: levelKey.slice(2),
-    value: bytes.slice(headerBytes),
+    value: bytes.subarray(headerBytes),
     ...decodeVersion(levelKey, bytes),
   };
 }

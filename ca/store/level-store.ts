@@ -133,6 +133,27 @@ class LevelStore implements Store {
     };
   }
 
+  async *pages(prefix: string): AsyncGenerator<RangeResult> {
+    checkPrefix(prefix);
+    this.#checkReadable();
+    await this.#reopening;
+    await using snapshot = this.#database.snapshot();
+    const counter = await reading(() => this.#database.get(revisionKey, { snapshot }));
+    const revision = counter === undefined ? 0 : decodeNumber(revisionKey, counter);
+    const range = dataRange(prefix, undefined);
+    await using iterator = this.#database.iterator({
+      ...range,
+      snapshot,
+      highWaterMarkBytes: pageBytes,
+    });
+    for (let isFirst = true; ; isFirst = false) {
+      const found = await reading(() => iterator.nextv(pageItemsMax));
+      if (found.length === 0 && !isFirst) return;
+      yield { items: found.map(([key, bytes]) => decodeItem(key, bytes)), revision };
+      if (found.length === 0) return;
+    }
+  }
+
   async commit(transaction: Transaction): Promise<CommitResult> {
     checkTransaction(transaction);
     this.#checkReadable();
@@ -283,3 +304,6 @@ const groupMax = 256;
 // A watcher that far behind is cheaper served by a fresh list.
 const eventRevisionsKeptDefault = 10_000;
 const eventPageMax = 500;
+// A page keeps the event loop busy for a few milliseconds, and is worth the thread's way there and back.
+const pageItemsMax = 1000;
+const pageBytes = 512 * 1024;

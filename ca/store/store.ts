@@ -86,6 +86,11 @@ export type LostListener = () => void;
 export interface Store extends Closable {
   get(key: string): Promise<StoreItem | undefined>;
   range(request: RangeRequest): Promise<RangeResult>;
+  /**
+   * Everything under a prefix, page by page and all as it stood at one revision, for prefixes too large
+   * to be held whole. There is always a page, so that the revision is known where there are no items.
+   */
+  pages(prefix: string): AsyncIterable<RangeResult>;
   /** Resolves when the transaction is durable or has lost a compare. Throws {@link StoreError}. */
   commit(transaction: Transaction): Promise<CommitResult>;
   /** Delivers every matching event from a revision on: past ones first, then new ones, no gap. */

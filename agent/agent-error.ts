@@ -12,13 +12,23 @@ export type AgentErrorCode =
   | 'node_svid_invalid'
   | 'sync_invalid'
   | 'start_aborted'
+  | 'cache_key'
+  | 'cache_directory'
   | 'caller_unknown'
   | 'caller_gone'
   | 'caller_changed'
+  | 'attestor_unavailable'
+  | 'workload_ambiguous'
+  | 'node_name_missing'
   | 'agent_starting'
   | 'no_identity'
   | 'workload_header'
-  | 'workload_unimplemented';
+  | 'workload_unimplemented'
+  | 'jwt_audience'
+  | 'jwt_spiffe_id'
+  | 'jwt_svid'
+  | 'jwt_svid_refused'
+  | 'jwt_svid_unavailable';
 
 /** One class for the room; `kind` is given where it is thrown, because one code has one cause. */
 export class AgentError extends CodedError<AgentErrorCode> {

@@ -1,45 +1,41 @@
 /** The agent as a source of secrets for SDS. */
 
 import type { Watch } from '../core/index.ts';
-import type { SecretSet, SecretSource } from '../sds-server/index.ts';
+import type { Caller } from '../rpc/index.ts';
+import type { SecretSource } from '../sds-server/index.ts';
 import type { TrustDomain } from '../spiffe/index.ts';
-import type { CallerIdentities, CallerIdentitiesSource } from './workload/caller-identities.ts';
+import type { CaState } from './ca-state.ts';
+import { ConnectionSecrets } from './secrets/connection-secrets.ts';
+import type { HeldSecrets } from './secrets/held-secrets.ts';
+import type { CallerIdentitiesSource } from './workload/caller-identities.ts';
+import { whenClosed } from './workload/when-closed.ts';
 
 /** A caller without a registration entry sees nothing, not even `ROOTCA`, until it has one. */
-export function createAgentSecretSource(
-  source: CallerIdentitiesSource,
-  trustDomain: TrustDomain,
-): SecretSource {
-  // Per value, so that all streams of a connection share one set.
-  const sets = new WeakMap<CallerIdentities, SecretSet>();
-  const setOf = (identities: CallerIdentities): SecretSet => {
-    const known = sets.get(identities);
+export function createAgentSecretSource(deps: {
+  readonly identities: CallerIdentitiesSource;
+  readonly held: HeldSecrets;
+  readonly state: Watch<CaState | undefined>;
+  readonly trustDomain: TrustDomain;
+}): SecretSource {
+  // All streams of a connection share one set.
+  const connections = new Map<string, ConnectionSecrets>();
+  const of = (caller: Caller, secrets: () => ConnectionSecrets): ConnectionSecrets => {
+    const known = connections.get(caller.connection);
     if (known !== undefined) return known;
-    const set = secretSetOf(identities, trustDomain);
-    sets.set(identities, set);
-    return set;
+    const made = secrets();
+    connections.set(caller.connection, made);
+    whenClosed(caller.closed, () => {
+      connections.delete(caller.connection);
+      made.close();
+    });
+    return made;
   };
   return {
     async watch(caller) {
-      const identities = await source.identitiesOf(caller);
-      const secrets: Watch<SecretSet> = {
-        current: () => setOf(identities.current()),
-        subscribe: (listener) => identities.subscribe((value) => listener(setOf(value))),
-      };
-      return secrets;
+      const identities = await deps.identities.identitiesOf(caller);
+      return of(caller, () => new ConnectionSecrets(identities, deps)).sets;
     },
-  };
-}
-
-function secretSetOf(identities: CallerIdentities, trustDomain: TrustDomain): SecretSet {
-  if (identities.kind === 'starting') {
-    return { trustDomain, svids: [], defaultSvid: undefined, bundles: new Map() };
-  }
-  return {
-    trustDomain,
-    svids: identities.identities.flatMap(({ svid }) => svid ?? []),
-    defaultSvid: identities.identities[0]?.svid,
-    bundles: identities.bundles,
-    crls: identities.crls,
+    // Only streams want anything, and each has watched before.
+    want: (caller, names) => connections.get(caller.connection)?.want(names),
   };
 }

@@ -1,8 +1,8 @@
 /**
  * Node attestation: the join token and a key of this process for a node SVID and the bundle.
  *
- * The same token with the same key may be sent again, so a lost answer costs nothing: the key is made
- * once, before the first try, and every retry uses it.
+ * The same token with the same key may be sent again, so a lost answer costs nothing, nor does an outage that
+ * the node SVID does not outlive: the key is made once, before the first try, and every later try uses it.
  */
 
 import { Buffer } from 'node:buffer';
@@ -114,7 +114,8 @@ export async function untilAttested(
 
 /** True for an answer that will not change by asking again. */
 export function isFinal(error: unknown): boolean {
-  return error instanceof CodedError ? finalKinds.has(error.kind) : true;
+  if (!(error instanceof CodedError)) return true;
+  return finalKinds.has(error.kind) && !momentaryCodes.has(error.code);
 }
 
 function refusal(error: unknown, remedy: string): unknown {
@@ -150,6 +151,9 @@ const finalKinds: ReadonlySet<ErrorKind> = new Set<ErrorKind>([
   'failed_precondition',
   'unimplemented',
 ]);
+
+// A nonce is of one minute and one process of the CA, and each try asks for its own.
+const momentaryCodes: ReadonlySet<string> = new Set(['nonce_expired', 'nonce_unknown']);
 
 // Quick at first, since a CA that restarts is back in seconds; slow enough for a fleet that waits.
 const attestBackoff: BackoffPolicy = { baseMs: 100, maxMs: 2000 };

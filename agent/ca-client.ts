@@ -67,6 +67,27 @@ export function openCaClient(p: {
         (metadata, options, done) => client.signX509Svids(request, metadata, options, done),
         now(),
       ),
+    mintJwtSvids: (request) =>
+      callUnary(
+        what,
+        callMsMax,
+        (metadata, options, done) => client.mintJwtSvids(request, metadata, options, done),
+        now(),
+      ),
+    readSecret: (request) =>
+      callUnary(
+        what,
+        callMsMax,
+        (metadata, options, done) => client.readSecret(request, metadata, options, done),
+        now(),
+      ),
+    sessionTicketKeys: (request) =>
+      callUnary(
+        what,
+        callMsMax,
+        (metadata, options, done) => client.sessionTicketKeys(request, metadata, options, done),
+        now(),
+      ),
     sync() {
       const stream = client.sync();
       return {

@@ -14,7 +14,10 @@ import type { NodeSvid } from './node-svid.ts';
 
 export interface CaLink extends Closable {
   readonly api: Watch<NodeApi>;
-  /** Connects anew at the next call: a channel that has failed often would wait before it tries again. */
+  /**
+   * Connects anew at the next call, and to the CA's next address if it has several: a channel that has failed
+   * often would wait before it tries again.
+   */
   reconnect(): void;
 }
 
@@ -24,6 +27,8 @@ export interface CaLinkDeps {
   /** The bundles known from attestation, until the first push. */
   readonly firstBundles: BundleSet;
   readonly open: (svid: NodeSvid, bundles: BundleSet) => NodeApi;
+  /** What `open` connects to has failed. */
+  readonly nextAddress: () => void;
   readonly log: Logger;
 }
 
@@ -47,7 +52,10 @@ export function createCaLink(deps: CaLinkDeps): CaLink {
   ];
   return {
     api,
-    reconnect: reopen,
+    reconnect() {
+      deps.nextAddress();
+      reopen();
+    },
     async close() {
       for (const stop of stops) stop();
       await api.current().close();

@@ -1,11 +1,12 @@
 /** What the CA has pushed to this node: entries, bundle, the root now in use. */
 
-import type { Entry, SyncResponse } from '../api/index.ts';
+import type { Derivable, Entry, SyncResponse } from '../api/index.ts';
 import { equalBytes, type Logger, utf8Text } from '../core/index.ts';
 import {
   type BundleSet,
   parseBundle,
   parseSpiffeId,
+  parseTrustDomain,
   type SpiffeId,
   SpiffeIdError,
   type TrustDomain,
@@ -13,6 +14,12 @@ import {
   trustDomainOf,
 } from '../spiffe/index.ts';
 import { AgentError } from './agent-error.ts';
+import {
+  type FederatedBundles,
+  noFederatedBundles,
+  readFederatedBundles,
+} from './federated-bundles.ts';
+import { readSecretHeads, type SecretHeads } from './secrets/secret-heads.ts';
 import { nothingRevoked, readRevocations, type RevocationKnowledge } from './read-crls.ts';
 
 /** A registration entry as the node sees it. */
@@ -25,7 +32,23 @@ export interface AgentEntry {
   readonly createdAtMs: number;
   /** Changes whenever an SVID made before must be made anew. */
   readonly revision: bigint;
+  /** The life that its certificates are to have; absent where the CA does not say. */
+  readonly ttlMs?: number;
+  /** Other trust domains whose bundles its workloads may have. */
+  readonly federatesWith?: readonly TrustDomain[];
+  /** What the CA is shown of the workload, for an entry that a rule derives from it. */
+  readonly derivedFrom?: readonly string[];
 }
+
+/** A rule, as the CA cut it to this node: an entry for each workload that fits, its ID in parts. */
+export type DerivableEntry = Omit<AgentEntry, 'spiffeId' | 'derivedFrom'> & {
+  readonly parts: readonly DerivablePart[];
+};
+
+export type DerivablePart =
+  | { readonly kind: 'text'; readonly text: string }
+  /** What the one selector that begins with this goes on to say. */
+  | { readonly kind: 'fact'; readonly prefix: string };
 
 /** Bundles with the text they were read from, to know the same text again. */
 export interface KnownBundles {
@@ -38,6 +61,12 @@ export interface CaState extends KnownBundles, RevocationKnowledge {
   readonly revision: bigint;
   readonly trustDomain: TrustDomain;
   readonly entries: readonly AgentEntry[];
+  /** Identities that workloads derive from what the agent attests of them. */
+  readonly derivables?: readonly DerivableEntry[];
+  /** Of other trust domains; `bundles` has the own one's alone. */
+  readonly federated?: FederatedBundles;
+  /** Named secrets that its entries may have, by name. */
+  readonly secretHeads?: SecretHeads;
   /** Hex key id of the root under which new SVIDs are issued, or empty. */
   readonly activeRootKeyId: string;
   /** Hex key ids of authorities that are not to be relied on: what stands under them is made anew at once. */
@@ -51,7 +80,7 @@ export interface CaState extends KnownBundles, RevocationKnowledge {
 export function readCaState(
   message: SyncResponse,
   trustDomain: TrustDomain,
-  known: KnownBundles & Partial<RevocationKnowledge>,
+  known: KnownBundles & Partial<RevocationKnowledge> & Pick<CaState, 'federated'>,
   log: Logger,
 ): CaState {
   const isKnown = equalBytes(known.bundleText, message.bundle);
@@ -60,8 +89,18 @@ export function readCaState(
     revision: message.revision,
     trustDomain,
     entries: message.entries.flatMap((entry) => readEntry(entry, trustDomain, log) ?? []),
+    derivables: message.derivables
+      .slice(0, derivablesMax)
+      .flatMap((each) => readDerivable(each, trustDomain, log) ?? []),
     bundles: isKnown ? known.bundles : bundlesOf(bundleText, trustDomain),
     bundleText,
+    federated: readFederatedBundles(
+      message.federatedBundles,
+      trustDomain,
+      known.federated ?? noFederatedBundles,
+      log,
+    ),
+    secretHeads: readSecretHeads(message),
     activeRootKeyId: message.activeRootKeyId,
     ...readRevocations(message, { ...nothingRevoked, ...known }, log),
     taintedKeyIds: new Set(message.taintedKeyIds.slice(0, taintedMax)),
@@ -100,6 +139,8 @@ function readEntry(entry: Entry, trustDomain: TrustDomain, log: Logger): AgentEn
       priority: entry.priority,
       createdAtMs: Number(entry.createdAtMs),
       revision: entry.revision,
+      federatesWith: entry.federatesWith.map(parseTrustDomain),
+      ...lifeOf(entry.x509SvidTtlMs),
     };
   } catch (error) {
     if (!(error instanceof SpiffeIdError || error instanceof TrustDomainError)) throw error;
@@ -107,5 +148,54 @@ function readEntry(entry: Entry, trustDomain: TrustDomain, log: Logger): AgentEn
   }
 }
 
+function readDerivable(
+  derivable: Derivable,
+  trustDomain: TrustDomain,
+  log: Logger,
+): DerivableEntry | undefined {
+  const { id, selectors, parts, hint, priority, createdAtMs, revision, x509SvidTtlMs } = derivable;
+  const federatesWith = trustDomainsIn(derivable.federatesWith);
+  const read = parts.flatMap(({ part }): readonly DerivablePart[] => {
+    if (part?.$case === 'text') return [{ kind: 'text', text: part.value }];
+    return part?.$case === 'fact' && part.value !== ''
+      ? [{ kind: 'fact', prefix: part.value }]
+      : [];
+  });
+  const [first] = read;
+  const isOurs = first?.kind === 'text' && first.text.startsWith(`spiffe://${trustDomain}/`);
+  // Without conditions it would fit every process of the machine; a part that is not understood may be any.
+  const isRead = read.length === parts.length && federatesWith !== undefined;
+  if (selectors.length === 0 || !isRead || !isOurs) {
+    log.warn('a rule of the CA is left out', { rule: id });
+    return undefined;
+  }
+  return {
+    id,
+    selectors,
+    parts: read,
+    hint,
+    priority,
+    createdAtMs: Number(createdAtMs),
+    revision,
+    federatesWith,
+    ...lifeOf(x509SvidTtlMs),
+  };
+}
+
+function trustDomainsIn(names: readonly string[]): readonly TrustDomain[] | undefined {
+  try {
+    return names.map(parseTrustDomain);
+  } catch (error) {
+    if (!(error instanceof TrustDomainError)) throw error;
+    return undefined;
+  }
+}
+
+function lifeOf(ttlMs: bigint): { readonly ttlMs?: number } {
+  return ttlMs > 0n ? { ttlMs: Number(ttlMs) } : {};
+}
+
+// A CA has at most 256 rules.
+const derivablesMax = 1024;
 // A CA remembers some tens of authorities; the bound only stops nonsense.
 const taintedMax = 1024;

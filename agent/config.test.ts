@@ -20,13 +20,81 @@ test('a config with its defaults', () => {
   expect(parseAgentConfig(base(), 'a.yaml')).toEqual({
     trustDomain: 'mesh.test',
     ca: {
-      address: { host: '127.0.0.1', port: 7443 },
+      addresses: [{ host: '127.0.0.1', port: 7443 }],
       trust: { kind: 'root_sha256', sha256: pin },
     },
+    cache: { kind: 'on', key: { kind: 'auto' } },
+    workloadApi: { x509: true, jwt: true },
     socket: '/run/signet/agent.sock',
+    adminSocket: '/run/signet/agent-admin.sock',
     join: { kind: 'text', token: 't' },
+    workloadAttestors: { useMountinfo: false },
+    sds: { aliases: new Map() },
     logLevel: 'info',
   });
+});
+
+test.for([
+  ['beside its own socket', { socket: '/tmp/a/one.sock' }, '/tmp/a/one-admin.sock'],
+  ['where it is told', { adminSocket: '/tmp/x.sock' }, '/tmp/x.sock'],
+  ['nowhere', { adminSocket: 'off' }, undefined],
+] as const)('operators are served %s', ([, lines, expected]) => {
+  expect(parseAgentConfig(base(lines), 'a.yaml').adminSocket).toBe(expected);
+});
+
+test.for([
+  ['cache.path', { cache: '{ path: /run/signet/a.cache }' }],
+  ['cache.path', { cache: '{ path: /run/x/../signet/in/a.cache }' }],
+  ['cache.key.file', { cache: '{ key: { file: /run/signet/a.key } }' }],
+  ['cache.path', { socket: '/agent.sock' }],
+] as const)('%s beside the socket, where containers may read it, is refused', ([path, lines]) => {
+  expect(() => parseAgentConfig(base(lines), 'a.yaml')).toThrow(
+    expect.objectContaining({ faults: [expect.objectContaining({ path })] }),
+  );
+});
+
+test.for(['{ path: /run/signet-agent/a.cache, key: { file: /run/signet-agent/a.key } }', 'off'])(
+  '%s is elsewhere, and taken',
+  (cache) => {
+    expect(parseAgentConfig(base({ cache }), 'a.yaml').socket).toBe('/run/signet/agent.sock');
+  },
+);
+
+test('a socket whose neighbour would be too long asks for a path', () => {
+  const socket = `/tmp/${'s'.repeat(97)}.sock`;
+  expect(() => parseAgentConfig(base({ socket }), 'a.yaml')).toThrow('adminSocket');
+  expect(parseAgentConfig(base({ socket, adminSocket: 'off' }), 'a.yaml').socket).toBe(socket);
+});
+
+test('attestors beside unix run only if they are named', () => {
+  const given =
+    '{ systemd: {}, docker: { env: [A] }, k8s: { kubelet: "https://n:10250", caFile: /ca } }';
+  const config = parseAgentConfig(base({ workloadAttestors: given }), 'a.yaml');
+  expect(config.workloadAttestors).toEqual({
+    systemd: {},
+    docker: { socket: '/var/run/docker.sock', env: ['A'] },
+    k8s: {
+      from: { kind: 'kubelet', url: 'https://n:10250' },
+      node: { environment: 'NODE_NAME' },
+      tokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token',
+      caFile: '/ca',
+      insecureSkipVerify: false,
+      podWaitMs: 30_000,
+    },
+    useMountinfo: false,
+  });
+});
+
+test.for([
+  ['{ kubelet: "http://n:10255", caFile: /c }', 'is not an https URL'],
+  ['{ caFile: /c }', 'give kubelet or apiServer'],
+  ['{ kubelet: "https://n", apiServer: "https://s", caFile: /c }', 'give either kubelet or'],
+  ['{ kubelet: "https://n" }', 'give either caFile or insecureSkipVerify'],
+  ['{ kubelet: "https://n", caFile: /c, insecureSkipVerify: true }', 'give either caFile or'],
+] as const)('k8s: %s is refused', ([k8s, reason]) => {
+  expect(() => parseAgentConfig(base({ workloadAttestors: `{ k8s: ${k8s} }` }), 'a.yaml')).toThrow(
+    reason,
+  );
 });
 
 test('a node may be attested by its certificate instead, and by one thing only', () => {

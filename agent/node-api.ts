@@ -5,8 +5,14 @@ import type {
   AttestResponse,
   ChallengeRequest,
   ChallengeResponse,
+  MintJwtSvidsRequest,
+  MintJwtSvidsResponse,
+  ReadSecretRequest,
+  ReadSecretResponse,
   RenewRequest,
   RenewResponse,
+  SessionTicketKeysRequest,
+  SessionTicketKeysResponse,
   SignX509SvidsRequest,
   SignX509SvidsResponse,
   SyncRequest,
@@ -20,6 +26,9 @@ export interface NodeApi extends Closable {
   attest(request: AttestRequest): Promise<AttestResponse>;
   renew(request: RenewRequest): Promise<RenewResponse>;
   signX509Svids(request: SignX509SvidsRequest): Promise<SignX509SvidsResponse>;
+  mintJwtSvids(request: MintJwtSvidsRequest): Promise<MintJwtSvidsResponse>;
+  readSecret(request: ReadSecretRequest): Promise<ReadSecretResponse>;
+  sessionTicketKeys(request: SessionTicketKeysRequest): Promise<SessionTicketKeysResponse>;
   sync(): SyncStream;
 }
 

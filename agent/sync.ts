@@ -16,18 +16,26 @@ import {
   type Timer,
   type Watch,
 } from '../core/index.ts';
+import type { CaStandings } from './ca-standing.ts';
 import type { CaState } from './ca-state.ts';
 import type { NodeApi, SyncStream } from './node-api.ts';
+import type { SecretReports } from './secret-reports.ts';
 import type { TrustReports } from './trust-reports.ts';
 
 export interface SyncDeps {
   readonly api: Watch<NodeApi>;
+  /** Told of each stream that broke, and why. */
+  readonly onBroken: (error: unknown) => void;
   /** Called before each try after a failure. */
   readonly reconnect: () => void;
   readonly trust: TrustReports;
+  readonly secrets?: SecretReports;
   readonly state: Watch<CaState | undefined>;
   /** Makes a push the agent's state. Throws if it cannot be applied; then it is not acknowledged. */
   readonly apply: (response: SyncResponse) => void;
+  readonly standings?: Pick<CaStandings, 'connected' | 'away'>;
+  /** Aborted once the CA will not have this node any more. */
+  readonly ended?: AbortSignal;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -36,6 +44,7 @@ export interface SyncDeps {
 
 export function startSync(deps: SyncDeps): Closable {
   const ended = new AbortController();
+  deps.ended?.addEventListener('abort', () => ended.abort(), { once: true });
   const running = syncForEver(deps, ended.signal);
   return {
     async close() {
@@ -53,6 +62,7 @@ async function syncForEver(deps: SyncDeps, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     // A renewed node SVID moves the stream to a new connection: no failure, and no wait.
     if (outcome.kind === 'moved') continue;
+    deps.standings?.away(outcome.reason);
     failures = outcome.served ? 0 : failures + 1;
     const waitMs = backoffMs(syncBackoff, failures, deps.random);
     // The first break is news; the tries that follow it in an outage are not.
@@ -95,6 +105,7 @@ class SyncSession {
         cancel();
       }),
       deps.trust.changes.subscribe(() => this.#reportSoon()),
+      deps.secrets?.changes.subscribe(() => this.#reportSoon()) ?? (() => {}),
     ];
     this.#signal.addEventListener('abort', cancel, { once: true });
     let served = false;
@@ -107,9 +118,9 @@ class SyncSession {
         ? { kind: 'moved' }
         : { kind: 'broken', served, reason: 'the CA ended the stream' };
     } catch (error) {
-      return this.#moved
-        ? { kind: 'moved' }
-        : { kind: 'broken', served, reason: describeError(error) };
+      if (this.#moved) return { kind: 'moved' };
+      deps.onBroken(error);
+      return { kind: 'broken', served, reason: describeError(error) };
     } finally {
       for (const stop of stops) stop();
       this.#pendingReport?.cancel();
@@ -129,6 +140,7 @@ class SyncSession {
       });
       return false;
     }
+    deps.standings?.connected();
     // Applying a new bundle may have moved the stream; the next one begins with the applied revision.
     if (!this.#moved) this.#send();
     return true;
@@ -143,10 +155,14 @@ class SyncSession {
 
   #send(): void {
     const state = this.#deps.state.current();
+    const { holdings = [], leftOut = 0 } = this.#deps.secrets?.holdings() ?? {};
     const request: SyncRequest = {
       appliedRevision: state?.revision ?? 0n,
       trust: this.#deps.trust.reports(state),
       agentVersion: this.#deps.version,
+      secretReports: this.#deps.secrets?.current() ?? [],
+      secretHoldings: holdings,
+      secretHoldingsLeftOut: leftOut,
     };
     this.#stream.send(request);
   }

@@ -1,16 +1,24 @@
-/** `DeltaSecrets` is not served yet: a client is told so at once, instead of waiting for secrets. */
+/** `DeltaSecrets`: what changed since the last response, and what is gone. */
 
-import { CodedError } from '../core/index.ts';
+import type { DeltaDiscoveryRequest } from '../api/index.ts';
+import {
+  deltaNamesWatched,
+  deltaStandingsOf,
+  type DeltaState,
+  openDelta,
+  stepDelta,
+} from './delta-subscription.ts';
+import { deltaResponseBytes } from './response-bytes.ts';
+import type { SubscriptionProtocol } from './subscription-step.ts';
 
-export type DeltaSecretsErrorCode = 'sds_delta';
-
-export class DeltaSecretsError extends CodedError<DeltaSecretsErrorCode> {
-  override readonly name = 'DeltaSecretsError';
-  override readonly kind = 'unimplemented';
-}
-
-export async function deltaSecrets(): Promise<void> {
-  throw new DeltaSecretsError('sds_delta', 'DeltaSecrets is not served', {
-    remedy: 'set api_type: GRPC (state of the world) in the sds_config',
-  });
-}
+export const delta: SubscriptionProtocol<DeltaState, DeltaDiscoveryRequest> = {
+  name: 'delta',
+  open: openDelta,
+  step: stepDelta,
+  namesOf: (state) => state.names,
+  claimedBy: (state) => state.claimed,
+  watchedBy: deltaNamesWatched,
+  standings: deltaStandingsOf,
+  usedBy: (state, name) => state.held.get(name)?.used,
+  response: deltaResponseBytes,
+};

@@ -9,9 +9,9 @@ import { CodedError, silentLogger, systemRandom, WatchSource } from '../core/ind
 import { createRpcServer, type RpcServer } from '../rpc/index.ts';
 import { bundleSetOf } from '../spiffe/index.ts';
 import { ManualClock } from '../test/fakes/manual-clock.ts';
-import { SdsClient, secretsOf } from '../test/fakes/sds-client.ts';
+import { DeltaSdsClient, SdsClient, secretsOf } from '../test/fakes/sds-client.ts';
 import { makeTestPki } from '../test/fakes/test-pki.ts';
-import { DiscoveryRequest, type DiscoveryResponse } from '../api/index.ts';
+import { DeltaDiscoveryRequest, DiscoveryRequest, type DiscoveryResponse } from '../api/index.ts';
 import type { SecretSet } from './secret-source.ts';
 import { addSecretDiscovery } from './server.ts';
 import type { StreamTrust } from './stream-trust.ts';
@@ -48,14 +48,14 @@ let secrets: WatchSource<SecretSet>;
 let known: boolean;
 let trust: Map<string, StreamTrust>;
 const clock = new ManualClock(nowMs);
-const clients: SdsClient[] = [];
+const clients: { close(): void }[] = [];
 
 beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'sds-'));
   secrets = new WatchSource(full);
   known = true;
   trust = new Map();
-  server = createRpcServer(silentLogger);
+  server = createRpcServer(silentLogger, { messageBytesMax: 256 * 1024 });
   addSecretDiscovery(server, {
     source: {
       async watch() {
@@ -88,7 +88,7 @@ function connect(): SdsClient {
   return client;
 }
 
-test('one stream serves a certificate and roots, and sends both again when one changes', async () => {
+test('[W2] one stream serves a certificate and roots, and sends both again when one changes', async () => {
   const client = connect();
   client.ask(['default', 'ALL']);
   await eventually(() => expect(client.responses.length).toBe(1));
@@ -132,7 +132,7 @@ test('a stream that asks for certificates only is no subscriber of roots', async
   await eventually(() => expect(trust.size).toBe(1));
 });
 
-test('who may not see the roots, or no longer, is waited for by nobody', async () => {
+test('[S4] who may not see the roots, or no longer, is waited for by nobody', async () => {
   const none: SecretSet = { ...full, svids: [], defaultSvid: undefined, bundles: new Map() };
   secrets.set(none);
   const stranger = connect();
@@ -148,7 +148,7 @@ test('who may not see the roots, or no longer, is waited for by nobody', async (
   expect(trust.size).toBe(2);
 });
 
-test('a wrong type ends that stream with InvalidArgument and no other', async () => {
+test('[S6] a wrong type ends that stream with InvalidArgument and no other', async () => {
   const wrong = connect();
   const right = connect();
   wrong.ask(['default'], { typeUrl: 'type.googleapis.com/envoy.config.cluster.v3.Cluster' });
@@ -158,13 +158,59 @@ test('a wrong type ends that stream with InvalidArgument and no other', async ()
   expect(right.ended).toBeUndefined();
 });
 
-test('too many names end the stream; odd names only wait', async () => {
+test('[S5] too many names end the stream; odd names only wait', async () => {
   const many = connect();
   many.ask(Array.from({ length: 1001 }, (_, index) => `n${index}`));
   await eventually(() => expect(many.ended?.code).toBe(3));
   const odd = connect();
   odd.ask(['file-root:system', 'spiffe://mesh.test/another', 'default']);
   await eventually(() => expect([...secretsOf(odd.last).keys()]).toEqual(['default']));
+});
+
+test('[W1] the first message may say who the client is; the others need not, and the stream goes on', async () => {
+  const client = connect();
+  client.ask(['default'], {
+    node: { id: 'envoy-1', cluster: 'web', metadata: undefined, userAgentName: 'envoy' },
+  });
+  await eventually(() => expect([...secretsOf(client.last).keys()]).toEqual(['default']));
+  client.acknowledge(['default']);
+  client.ask(['default', 'ROOTCA'], { responseNonce: client.last?.nonce ?? '' });
+  await eventually(() => expect([...secretsOf(client.last).keys()]).toEqual(['default', 'ROOTCA']));
+  expect(client.ended).toBeUndefined();
+});
+
+const everyName = [
+  'default',
+  'spiffe://mesh.test/web',
+  'ROOTCA',
+  'spiffe://mesh.test',
+  'ALL',
+  'file-root:system',
+];
+
+test('[S1] [N1] [N2] [W12] one stream mixes the names of all worlds; that of a file alone is not served', async () => {
+  const client = connect();
+  client.ask(everyName);
+  await eventually(() =>
+    expect([...secretsOf(client.last).keys()]).toEqual(everyName.slice(0, -1)),
+  );
+  const delta = new DeltaSdsClient(join(directory, 'sds.sock'));
+  clients.push(delta);
+  delta.subscribe(...everyName);
+  await eventually(() => expect(delta.responses).toHaveLength(1));
+  expect(delta.last?.resources.map(({ name }) => name)).toEqual(everyName.slice(0, -1));
+  expect(delta.last?.removedResources).toEqual(['file-root:system']);
+  // And nobody is sent anything twice for it.
+  client.acknowledge(everyName);
+  delta.acknowledge();
+  secrets.set({ ...full });
+  secrets.set(grown);
+  await eventually(() => expect([client.responses.length, delta.responses.length]).toEqual([2, 2]));
+  expect(delta.last?.resources.map(({ name }) => name)).toEqual([
+    'ROOTCA',
+    'spiffe://mesh.test',
+    'ALL',
+  ]);
 });
 
 test('a caller that cannot be known is told why', async () => {
@@ -174,55 +220,46 @@ test('a caller that cannot be known is told why', async () => {
   await eventually(() => expect(client.ended).toMatchObject({ code: 7, details: 'who are you' }));
 });
 
-test('a client that does not read is owed one response, not a queue, and is dropped in the end', async () => {
-  // The client library reads ahead on its own; this one reads nothing at all.
-  const session = connectHttp2('http://localhost', {
-    createConnection: () => netConnect(join(directory, 'sds.sock')),
-  });
-  const stream = session.request({
-    ':method': 'POST',
-    ':path': '/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets',
-    'content-type': 'application/grpc',
-    te: 'trailers',
-  });
-  stream.write(frame({ typeUrl: '', resourceNames: ['default', 'ALL'] }));
-  await eventually(() => expect(trust.size).toBe(1));
-  for (let round = 0; round < 100; round += 1) {
-    secrets.set({ ...full, bundles: bigBundles(round) });
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  await clock.advance(61_000);
+test.for([
+  ['StreamSecrets', () => frame({ typeUrl: '', resourceNames: ['default', 'ALL'] })],
+  ['DeltaSecrets', () => deltaFrame(['default', 'ALL'])],
+] as const)(
+  '%s: a client that does not read is owed one response, not a queue, and is dropped in the end',
+  async ([method, first]) => {
+    // The client library reads ahead on its own; this one reads nothing at all.
+    const session = connectHttp2('http://localhost', {
+      createConnection: () => netConnect(join(directory, 'sds.sock')),
+    });
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': `/envoy.service.secret.v3.SecretDiscoveryService/${method}`,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    stream.write(first());
+    await eventually(() => expect(trust.size).toBe(1));
+    for (let round = 0; round < 100; round += 1) {
+      secrets.set({ ...full, bundles: bigBundles(round) });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await clock.advance(61_000);
 
-  let length = 0;
-  stream.on('data', (chunk: Buffer) => {
-    length += chunk.length;
-  });
-  const trailers = await new Promise<Record<string, unknown>>((resolve) => {
-    stream.on('trailers', resolve);
-  });
-  session.destroy();
-  expect(trailers['grpc-status']).toBe('8');
-  // A window of 64 KiB and the one response that did not fit; all of them would be 4 MB.
-  expect(length).toBeLessThan(200_000);
-  expect(trust.size).toBe(0);
-});
+    let length = 0;
+    stream.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+    });
+    const trailers = await new Promise<Record<string, unknown>>((resolve) => {
+      stream.on('trailers', resolve);
+    });
+    session.destroy();
+    expect(trailers['grpc-status']).toBe('8');
+    // A window of 64 KiB and the one response that did not fit; all of them would be 4 MB.
+    expect(length).toBeLessThan(200_000);
+    expect(trust.size).toBe(0);
+  },
+);
 
 test('FetchSecrets answers what is ready, and not found when nothing is', async () => {
-  const client = connect();
-  const fetch = (resourceNames: string[]): Promise<DiscoveryResponse | { code: number }> =>
-    new Promise((resolve) => {
-      client.client.fetchSecrets(
-        {
-          versionInfo: '',
-          node: undefined,
-          resourceNames,
-          typeUrl: '',
-          responseNonce: '',
-          errorDetail: undefined,
-        },
-        (error, response) => resolve(error === null ? response : { code: error.code }),
-      );
-    });
   const some = await fetch(['default', 'unknown']);
   expect([...secretsOf(some as DiscoveryResponse).keys()]).toEqual(['default']);
   const everything = await fetch([]);
@@ -233,15 +270,47 @@ test('FetchSecrets answers what is ready, and not found when nothing is', async 
   expect(await fetch(['unknown'])).toEqual({ code: 5 });
 });
 
-test('DeltaSecrets says at once that it is not served', async () => {
-  const client = connect();
-  const stream = client.client.deltaSecrets();
-  const ended = new Promise<number>((resolve) => {
-    stream.on('error', (error) => resolve((error as Error & { code: number }).code));
-  });
-  stream.on('data', () => {});
-  expect(await ended).toBe(12);
+test.for([
+  ['default', { pending: new Set(['default', 'spiffe://mesh.test/web']) }],
+  ['ROOTCA', { pending: 'everything' }],
+  [undefined, { pending: new Set(['default', 'spiffe://mesh.test/web']) }],
+] as const)('FetchSecrets of %s waits for what is on its way', async ([name, { pending }]) => {
+  const names = name === undefined ? [] : [name];
+  secrets.set({ ...full, svids: [], defaultSvid: undefined, bundles: new Map(), pending });
+  const fetched = fetch(names);
+  const ready = fetch(['unknown']);
+  if (pending !== 'everything') expect(await ready).toEqual({ code: 5 });
+  secrets.set(full);
+  const answer = await fetched;
+  expect([...secretsOf(answer as DiscoveryResponse).keys()]).toEqual(
+    name === undefined ? ['spiffe://mesh.test/web', 'spiffe://mesh.test'] : [name],
+  );
 });
+
+test('FetchSecrets waits no longer than two seconds, and answers what is ready by then', async () => {
+  secrets.set({ ...full, svids: [], defaultSvid: undefined, pending: new Set(['default']) });
+  const answers: (DiscoveryResponse | { code: number })[] = [];
+  for (const names of [['default', 'ROOTCA'], ['default']]) {
+    void fetch(names).then((answer) => answers.push(answer));
+  }
+  await eventually(async () => {
+    await clock.advance(500);
+    expect(answers).toHaveLength(2);
+  });
+  expect(answers).toContainEqual({ code: 5 });
+  const found = answers.find((answer) => 'resources' in answer);
+  expect([...secretsOf(found).keys()]).toEqual(['ROOTCA']);
+});
+
+function fetch(resourceNames: string[]): Promise<DiscoveryResponse | { code: number }> {
+  const request = { versionInfo: '', node: undefined, typeUrl: '', responseNonce: '' };
+  return new Promise((resolve) => {
+    connect().client.fetchSecrets(
+      { ...request, resourceNames, errorDetail: undefined },
+      (error, response) => resolve(error === null ? response : { code: error.code }),
+    );
+  });
+}
 
 /** One message as gRPC frames it. */
 function frame(request: { typeUrl: string; resourceNames: string[] }): Buffer {
@@ -252,6 +321,23 @@ function frame(request: { typeUrl: string; resourceNames: string[] }): Buffer {
     errorDetail: undefined,
     ...request,
   }).finish();
+  return framed(message);
+}
+
+function deltaFrame(resourceNamesSubscribe: string[]): Buffer {
+  const message = DeltaDiscoveryRequest.encode({
+    node: undefined,
+    typeUrl: '',
+    resourceNamesSubscribe,
+    resourceNamesUnsubscribe: [],
+    initialResourceVersions: {},
+    responseNonce: '',
+    errorDetail: undefined,
+  }).finish();
+  return framed(message);
+}
+
+function framed(message: Uint8Array): Buffer {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(message.length, 1);
   return Buffer.concat([head, message]);

@@ -1,6 +1,6 @@
 /** What one stream's acknowledgements say about the roots its client trusts by now. */
 
-import type { SubscriptionState } from './subscription.ts';
+import type { SecretSummary } from './secret-view.ts';
 
 export interface StreamTrust {
   /**
@@ -19,13 +19,16 @@ export interface TrustObserver {
 
 export const nobodyObserves: TrustObserver = { streamChanged() {} };
 
-/** `covers` says whether a name stands for a validation context with the roots of the trust domain, and is ready. */
-export function trustOf(state: SubscriptionState, covers: (name: string) => boolean): StreamTrust {
-  const names = watchedNames(state).filter(covers);
-  if (names.length === 0) return { subscribed: false, acknowledgedRootKeyIds: [] };
-  const [first = [], ...others] = names.map(
-    (name) => state.acknowledged?.secrets.get(name)?.rootKeyIds ?? [],
-  );
+/**
+ * `watched` are the names of validation contexts with the roots of the trust domain that the client may see
+ * now; `usedBy` is the newest version of each that the client has acknowledged.
+ */
+export function trustOf(
+  watched: readonly string[],
+  usedBy: (name: string) => SecretSummary | undefined,
+): StreamTrust {
+  if (watched.length === 0) return { subscribed: false, acknowledgedRootKeyIds: [] };
+  const [first = [], ...others] = watched.map((name) => usedBy(name)?.rootKeyIds ?? []);
   // A client with two validation contexts trusts a root only when both have it.
   const everywhere = first.filter((id) => others.every((ids) => ids.includes(id)));
   return { subscribed: true, acknowledgedRootKeyIds: [...new Set(everywhere)] };
@@ -37,10 +40,4 @@ export function sameTrust(left: StreamTrust, right: StreamTrust): boolean {
     left.acknowledgedRootKeyIds.length === right.acknowledgedRootKeyIds.length &&
     left.acknowledgedRootKeyIds.every((id) => right.acknowledgedRootKeyIds.includes(id))
   );
-}
-
-function watchedNames(state: SubscriptionState): readonly string[] {
-  if (state.wanted.kind === 'named') return state.wanted.names;
-  // Everything means whatever there was to send.
-  return state.wanted.kind === 'all' ? [...(state.last?.secrets.keys() ?? [])] : [];
 }

@@ -4,34 +4,30 @@
  * The rules, from the xDS protocol and from how Envoy and its control planes went wrong:
  *
  *  1. every response has a nonce of its own; an ACK is answered with nothing;
- *  2. a NACK is answered with nothing until the content changes, else both sides loop for ever;
+ *  2. a NACK is answered with nothing until the content changes, else both sides loop for ever; a secret that is
+ *     gone from a refused response is a change too, because the others may have been refused for it;
  *  3. a request that echoes an older nonce is stale and ignored: the client has a newer one coming;
  *  4. a changed set of names is answered, also when the version stays the same;
  *  5. a request with no nonce knows nothing (a new or reconnected client) and is answered, whatever
  *     version it remembers;
  *  6. a name that is not ready, unknown or forbidden is left out and harms no other; with none ready
  *     nothing is sent, because Envoy takes an empty answer for an error;
- *  7. the first request with no names asks for everything; no names after names is an unsubscription;
+ *  7. the first request with no names asks for everything, as the name `*` does beside any others; no names
+ *     after names is an unsubscription;
  *  8. a secret that is gone is not announced: state of the world cannot say it, and the client keeps the
- *     last good one until it expires.
+ *     last good one until it expires;
+ *  9. a client that is slow gets the newest state once: changes that nobody sent are not made up for.
  */
 
-import { secretTypeUrl } from '../api/index.ts';
-import { CodedError } from '../core/index.ts';
-import { versionOfAll } from './resource.ts';
-
-/** What the machine needs to know of a secret: never its bytes, so that no stream keeps a key alive. */
-export interface SecretSummary {
-  readonly version: string;
-  readonly rootKeyIds: readonly string[];
-}
-
-/** The secrets that the stream's caller may see at the moment of an event. */
-export interface SecretView {
-  get(name: string): SecretSummary | undefined;
-  /** One name for each secret. */
-  names(): readonly string[];
-}
+import { checkNames, checkTypeUrl, SubscriptionError } from './request-bounds.ts';
+import { versionOfSecrets } from './resource.ts';
+import type { SecretSummary, SecretView } from './secret-view.ts';
+import {
+  type StandingNow,
+  type SubscriptionEvent,
+  type SubscriptionStep,
+  wildcardName,
+} from './subscription-step.ts';
 
 /** The fields of a DiscoveryRequest that matter here. */
 export interface SubscriptionRequest {
@@ -42,31 +38,17 @@ export interface SubscriptionRequest {
   readonly errorDetail: { readonly message: string } | undefined;
 }
 
-export type SubscriptionEvent =
-  | {
-      readonly kind: 'request';
-      readonly request: SubscriptionRequest;
-      readonly view: SecretView;
-    }
-  | { readonly kind: 'secrets_changed'; readonly view: SecretView };
-
-export type SubscriptionAction =
-  | {
-      readonly kind: 'send';
-      readonly nonce: string;
-      readonly version: string;
-      readonly names: readonly string[];
-    }
-  | { readonly kind: 'acknowledged'; readonly version: string }
-  | { readonly kind: 'rejected'; readonly version: string; readonly detail: string }
-  | { readonly kind: 'fail'; readonly error: SubscriptionError };
-
 export type Wanted =
   /** Before the first request. */
   | { readonly kind: 'unasked' }
   | { readonly kind: 'none' }
   | { readonly kind: 'all' }
-  | { readonly kind: 'named'; readonly names: readonly string[] };
+  | {
+      readonly kind: 'named';
+      readonly names: ReadonlySet<string>;
+      /** `*` was among the names. */
+      readonly all: boolean;
+    };
 
 /** One response: what it held and what became of it. */
 export interface SentResponse {
@@ -74,6 +56,8 @@ export interface SentResponse {
   readonly version: string;
   readonly secrets: ReadonlyMap<string, SecretSummary>;
   readonly reply: 'awaited' | 'acknowledged' | 'rejected';
+  /** Sent on an operator's word, so that an earlier answer says nothing of it. */
+  readonly again: boolean;
 }
 
 export interface SubscriptionState {
@@ -86,18 +70,6 @@ export interface SubscriptionState {
   readonly last: SentResponse | undefined;
   /** The newest response that was acknowledged. A rejected one leaves it: the client goes on with it. */
   readonly acknowledged: SentResponse | undefined;
-}
-
-export type SubscriptionErrorCode = 'sds_type_url' | 'sds_names' | 'sds_name_length';
-
-export class SubscriptionError extends CodedError<SubscriptionErrorCode> {
-  override readonly name = 'SubscriptionError';
-  override readonly kind = 'invalid_argument';
-}
-
-export interface SubscriptionStep {
-  readonly state: SubscriptionState;
-  readonly actions: readonly SubscriptionAction[];
 }
 
 export function openSubscription(streamId: string): SubscriptionState {
@@ -113,42 +85,49 @@ export function openSubscription(streamId: string): SubscriptionState {
 
 export function stepSubscription(
   state: SubscriptionState,
-  event: SubscriptionEvent,
-): SubscriptionStep {
-  return event.kind === 'request'
-    ? onRequest(state, event.request, event.view)
-    : onSecretsChanged(state, event.view);
+  event: SubscriptionEvent<SubscriptionRequest>,
+): Step {
+  const { view } = event;
+  if (event.kind === 'request') return onRequest(state, event.request, view);
+  if (event.kind === 'resend') return onResend(state, event.matches, view);
+  return onSecretsChanged(state, view);
+}
+
+/** The names that the client spelt out; the same value while they stay the same. */
+export function namesAsked({ wanted }: SubscriptionState): ReadonlySet<string> {
+  return wanted.kind === 'named' ? wanted.names : noNames;
+}
+
+/** All that the client watches: everything means whatever there was to send. */
+export function namesWatched({ wanted, last }: SubscriptionState): readonly string[] {
+  if (wanted.kind === 'all' || (wanted.kind === 'named' && wanted.all)) {
+    return [...new Set([...(last?.secrets.keys() ?? []), ...namesIn(wanted)])];
+  }
+  return namesIn(wanted);
+}
+
+/** How each secret of the newest response stands. What the client held before, a refusal of others leaves it. */
+export function standingsOf(state: SubscriptionState): readonly StandingNow[] {
+  const { wanted, last, acknowledged } = state;
+  const standings: StandingNow[] = [];
+  if (last === undefined || wanted.kind === 'none') return standings;
+  for (const [name, secret] of last.secrets) {
+    if (wanted.kind === 'named' && !wanted.all && !wanted.names.has(name)) continue;
+    const isHeld = acknowledged?.secrets.get(name)?.version === secret.version;
+    const isTaken = last.reply === 'acknowledged' || (isHeld && !last.again);
+    const stands = isTaken ? 'acknowledged' : last.reply === 'awaited' ? 'sent' : 'refused';
+    standings.push({ name, secret, state: stands });
+  }
+  return standings;
 }
 
 /** Throws {@link SubscriptionError} for a request that no server of secrets could answer. */
 export function checkRequest(request: SubscriptionRequest): void {
-  // An absent type is implied by the service; another type is a client that talks to the wrong one.
-  if (request.typeUrl !== '' && request.typeUrl !== secretTypeUrl) {
-    throw new SubscriptionError(
-      'sds_type_url',
-      `type ${JSON.stringify(request.typeUrl.slice(0, nameLengthMax))} is not served here, only ${secretTypeUrl}`,
-    );
-  }
-  if (request.resourceNames.length > namesMax) {
-    throw new SubscriptionError(
-      'sds_names',
-      `${request.resourceNames.length} resource names, at most ${namesMax} are taken`,
-    );
-  }
-  for (const name of request.resourceNames) {
-    if (name.length <= nameLengthMax) continue;
-    throw new SubscriptionError(
-      'sds_name_length',
-      `a resource name of ${name.length} characters, at most ${nameLengthMax} are taken`,
-    );
-  }
+  checkTypeUrl(request.typeUrl);
+  checkNames(request.resourceNames);
 }
 
-function onRequest(
-  state: SubscriptionState,
-  request: SubscriptionRequest,
-  view: SecretView,
-): SubscriptionStep {
+function onRequest(state: SubscriptionState, request: SubscriptionRequest, view: SecretView): Step {
   try {
     checkRequest(request);
   } catch (error) {
@@ -165,7 +144,13 @@ function onRequest(
       : { state, actions: [] };
   const wanted = wantedAfter(state.wanted, request.resourceNames);
   const asksAnew = request.responseNonce === '' || last === undefined; // Rule 5.
-  if (!asksAnew && sameWanted(state.wanted, wanted)) return replied; // Rules 1 and 2.
+  if (!asksAnew && sameWanted(state.wanted, wanted)) {
+    if (replied.state.last?.reply !== 'rejected') return replied; // Rule 1.
+    const ready = readySecrets(wanted, view);
+    if (!isFreed(replied.state, ready)) return replied; // Rule 2.
+    const freed = send(replied.state, ready);
+    return { state: freed.state, actions: [...replied.actions, ...freed.actions] };
+  }
   const answered = answer({ ...replied.state, wanted, owed: true }, view); // Rule 4.
   return { state: answered.state, actions: [...replied.actions, ...answered.actions] };
 }
@@ -175,11 +160,7 @@ function onRequest(
  * it rejected (the roots for a chain arrived meanwhile); then it names the version, because a request
  * without an error is also how it changes its names.
  */
-function onReply(
-  state: SubscriptionState,
-  last: SentResponse,
-  request: SubscriptionRequest,
-): SubscriptionStep {
+function onReply(state: SubscriptionState, last: SentResponse, request: SubscriptionRequest): Step {
   const { version, reply } = last;
   if (request.errorDetail !== undefined) {
     if (reply !== 'awaited') return { state, actions: [] };
@@ -197,16 +178,32 @@ function onReply(
   };
 }
 
-function onSecretsChanged(state: SubscriptionState, view: SecretView): SubscriptionStep {
+function onSecretsChanged(state: SubscriptionState, view: SecretView): Step {
   if (state.owed) return answer(state, view);
   const sent = state.last?.secrets;
   const ready = readySecrets(state.wanted, view);
   // Rule 8: only what is new or different is a reason to send.
   const changed = [...ready].some(([name, secret]) => sent?.get(name)?.version !== secret.version);
-  return changed ? send(state, ready) : { state, actions: [] };
+  return changed || isFreed(state, ready) ? send(state, ready) : { state, actions: [] };
 }
 
-function answer(state: SubscriptionState, view: SecretView): SubscriptionStep {
+/** What was refused together and is not all there any more: the rest may have been refused for that. */
+function isFreed({ last }: SubscriptionState, ready: ReadonlyMap<string, SecretSummary>): boolean {
+  if (last?.reply !== 'rejected' || ready.size === 0) return false;
+  return [...last.secrets.keys()].some((name) => !ready.has(name));
+}
+
+function onResend(
+  state: SubscriptionState,
+  matches: (name: string) => boolean,
+  view: SecretView,
+): Step {
+  const ready = readySecrets(state.wanted, view);
+  if (![...ready.keys()].some(matches)) return { state, actions: [] };
+  return send(state, ready, true);
+}
+
+function answer(state: SubscriptionState, view: SecretView): Step {
   const ready = readySecrets(state.wanted, view);
   return ready.size === 0 ? { state, actions: [] } : send(state, ready); // Rule 6.
 }
@@ -214,53 +211,52 @@ function answer(state: SubscriptionState, view: SecretView): SubscriptionStep {
 function send(
   state: SubscriptionState,
   secrets: ReadonlyMap<string, SecretSummary>,
-): SubscriptionStep {
+  again = false,
+): Step {
   const responses = state.responses + 1;
   const nonce = `${state.streamId}-${responses}`;
-  const version = versionOfAll(
-    new Map([...secrets].map(([name, secret]) => [name, secret.version])),
-  );
+  const version = versionOfSecrets([...secrets]);
   return {
     state: {
       ...state,
       owed: false,
       responses,
-      last: { nonce, version, secrets, reply: 'awaited' },
+      last: { nonce, version, secrets, reply: 'awaited', again },
     },
-    actions: [{ kind: 'send', nonce, version, names: [...secrets.keys()] }],
+    actions: [{ kind: 'send', nonce, version, names: [...secrets.keys()], removed: [] }],
   };
 }
 
 function readySecrets(wanted: Wanted, view: SecretView): ReadonlyMap<string, SecretSummary> {
+  const all = wanted.kind === 'all' || (wanted.kind === 'named' && wanted.all);
   const ready = new Map<string, SecretSummary>();
-  for (const name of namesWanted(wanted, view)) {
+  for (const name of [...namesIn(wanted), ...(all ? view.names() : [])]) {
     const secret = view.get(name);
-    if (secret !== undefined)
-      ready.set(name, { version: secret.version, rootKeyIds: secret.rootKeyIds });
+    if (secret !== undefined) ready.set(name, secret);
   }
   return ready;
 }
 
-function namesWanted(wanted: Wanted, view: SecretView): readonly string[] {
-  if (wanted.kind === 'named') return wanted.names;
-  return wanted.kind === 'all' ? view.names() : [];
+function namesIn(wanted: Wanted): readonly string[] {
+  return wanted.kind === 'named' ? [...wanted.names] : [];
 }
 
 /** Rule 7. */
 function wantedAfter(before: Wanted, names: readonly string[]): Wanted {
-  if (names.length > 0) return { kind: 'named', names: [...new Set(names)] };
+  if (names.length > 0) {
+    const spelt = new Set(names);
+    const wanted: Wanted = { kind: 'named', all: spelt.delete(wildcardName), names: spelt };
+    return sameWanted(before, wanted) ? before : wanted;
+  }
   if (before.kind === 'unasked') return { kind: 'all' };
   return before.kind === 'named' ? { kind: 'none' } : before;
 }
 
 function sameWanted(left: Wanted, right: Wanted): boolean {
   if (left.kind !== 'named' || right.kind !== 'named') return left.kind === right.kind;
-  if (left.names.length !== right.names.length) return false;
-  const names = new Set(left.names);
-  return right.names.every((name) => names.has(name));
+  if (left.all !== right.all || left.names.size !== right.names.size) return false;
+  return [...right.names].every((name) => left.names.has(name));
 }
 
-// An Envoy asks for one name a stream and ours for two; a gateway with a certificate per host for hundreds.
-export const namesMax = 1000;
-// SPIFFE ID-5: an ID has at most 2048 bytes, and no other name is longer.
-export const nameLengthMax = 2048;
+type Step = SubscriptionStep<SubscriptionState>;
+const noNames: ReadonlySet<string> = new Set();

@@ -10,6 +10,10 @@ export interface EntrySvid {
   readonly rootKeyId: string;
   readonly notAfterMs: number;
   readonly renewAtMs: number;
+  /** When it came, and what the CA said of its life: for operators. */
+  readonly issuedAtMs?: number;
+  /** Whose end cut it short; absent if it is as long as its entry asks. */
+  readonly cappedBy?: string;
 }
 
 /** By entry id. */

@@ -1,7 +1,7 @@
 /** A batch of SVIDs: keys made here, in memory; requests signed; answers checked before anyone sees them. */
 
 import { Buffer } from 'node:buffer';
-import { retryHintOf } from '../../api/index.ts';
+import { retryHintOf, type SignX509SvidsResponse_Chain } from '../../api/index.ts';
 import { type Clock, describeError, type Random } from '../../core/index.ts';
 import {
   createCertificateRequest,
@@ -22,6 +22,8 @@ export type IssueOutcome =
       readonly kind: 'refused';
       readonly entryId: string;
       readonly reason: string;
+      /** The CA's own word for it; absent if the refusal is ours. */
+      readonly code?: string;
       /** When to try again, if the CA was too busy and said so. */
       readonly retryAfterMs?: number;
     };
@@ -41,14 +43,18 @@ export async function issueSvids(
 ): Promise<readonly IssueOutcome[]> {
   const requests = await Promise.all(entries.map((entry) => prepare(entry)));
   const answer = await deps.api.signX509Svids({
-    items: requests.map(({ entry, csr }) => ({ entryId: entry.id, csr: Buffer.from(csr) })),
+    items: requests.map(({ entry, csr }) => ({
+      entryId: entry.id,
+      csr: Buffer.from(csr),
+      selectors: [...(entry.derivedFrom ?? [])],
+    })),
   });
   return requests.map((request, index) => {
     const outcome = answer.items[index]?.outcome;
     if (outcome === undefined) return refused(request, 'the CA gave no answer for it');
-    if (outcome.$case === 'chain') return accept(request, outcome.value.certificates, deps);
+    if (outcome.$case === 'chain') return accept(request, outcome.value, deps);
     const { code, detail } = outcome.value;
-    return refused(request, `${code}: ${detail}`, retryHintOf(detail));
+    return { ...refused(request, `${code}: ${detail}`, retryHintOf(detail)), code };
   });
 }
 
@@ -66,7 +72,7 @@ async function prepare(entry: AgentEntry) {
 
 function accept(
   request: PreparedRequest,
-  certificates: readonly Uint8Array[],
+  { certificates, cappedBy }: SignX509SvidsResponse_Chain,
   { bundles, clock, random, verifiedPairs }: IssueDeps,
 ): IssueOutcome {
   const { entry, privateKey, publicKey } = request;
@@ -89,6 +95,8 @@ function accept(
         rootKeyId: checked.rootKeyId,
         notAfterMs: checked.notAfterMs,
         renewAtMs: renewAtMs(atMs, checked.notAfterMs, random),
+        issuedAtMs: atMs,
+        ...(cappedBy === undefined ? {} : { cappedBy: cappedBy.slice(0, capLengthMax) }),
       },
     };
   } catch (error) {
@@ -100,3 +108,6 @@ function refused({ entry }: PreparedRequest, reason: string, retryAfterMs?: numb
   const outcome = { kind: 'refused', entryId: entry.id, reason } as const;
   return retryAfterMs === undefined ? outcome : { ...outcome, retryAfterMs };
 }
+
+// One word.
+const capLengthMax = 32;

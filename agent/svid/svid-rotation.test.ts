@@ -8,6 +8,7 @@ import { ManualClock, settle } from '../../test/fakes/manual-clock.ts';
 import { makeTestPki } from '../../test/fakes/test-pki.ts';
 import type { AgentEntry, CaState } from '../ca-state.ts';
 import type { NodeApi } from '../node-api.ts';
+import type { EntrySvid } from './entry-svid.ts';
 import { startSvidRotation } from './svid-rotation.ts';
 
 class Away extends CodedError<'away'> {
@@ -19,7 +20,7 @@ const startMs = Date.UTC(2026, 0, 1);
 const pki = await makeTestPki({ nowMs: startMs });
 
 /** A CA that is one function; `mode` says how it behaves now. */
-function setUp() {
+function setUp(restored: readonly EntrySvid[] = []) {
   const clock = new ManualClock(startMs);
   const batches: number[] = [];
   const control = {
@@ -49,6 +50,9 @@ function setUp() {
     challenge: unused,
     attest: unused,
     renew: unused,
+    mintJwtSvids: unused,
+    readSecret: unused,
+    sessionTicketKeys: unused,
     sync() {
       throw new Away('away', 'not asked for here');
     },
@@ -82,6 +86,7 @@ function setUp() {
     clock,
     random: seededRandom(7),
     log: silentLogger,
+    restored,
   });
   const held = (): string[] => [...rotation.svids.current().keys()];
   return { clock, control, batches, push, rotation, held };
@@ -177,5 +182,35 @@ test('a CA that is away is tried again and again, and at once when it is heard o
   control.mode = 'sign';
   push('a');
   await eventually(() => expect(held()).toEqual(['a']));
+  await rotation.close();
+});
+
+test('what was restored is given to its entry when that comes, for five minutes and to no other', async () => {
+  const made = setUp();
+  made.push('a', 'b', 'c');
+  await eventually(() => expect(made.held().length).toBe(3));
+  const restored = [...made.rotation.svids.current().values()].map((each) => ({
+    ...each,
+    notAfterMs: startMs + 3_600_000,
+    renewAtMs: startMs + 1_800_000,
+  }));
+  await made.rotation.close();
+
+  const { clock, batches, push, rotation, held } = setUp(restored);
+  push('a');
+  await settle();
+  expect(rotation.svids.current().get('a')).toBe(restored[0]);
+  // The others wait for a workload that derives them, and are kept for one more restart.
+  expect(held()).toEqual(['a']);
+  expect(rotation.held()).toEqual(restored);
+  push('a', 'b');
+  await settle();
+  expect(rotation.svids.current().get('b')).toBe(restored[1]);
+  expect(batches).toEqual([]);
+  await clock.advance(300_000);
+  push('a', 'b', 'c');
+  await eventually(() => expect(held()).toEqual(['a', 'b', 'c']));
+  expect(rotation.svids.current().get('c')).not.toBe(restored[2]);
+  expect(batches).toEqual([1]);
   await rotation.close();
 });

@@ -15,7 +15,7 @@ import { VerifiedPairs } from '../../pki/index.ts';
 import type { CaState } from '../ca-state.ts';
 import type { NodeApi } from '../node-api.ts';
 import { unlessAborted } from '../unless-aborted.ts';
-import type { EntrySvids } from './entry-svid.ts';
+import type { EntrySvid, EntrySvids } from './entry-svid.ts';
 import { type IssueOutcome, issueSvids } from './issue-svids.ts';
 import {
   dueSlots,
@@ -37,10 +37,26 @@ export interface SvidRotationDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** What a former start of this agent held; not expired. */
+  readonly restored?: readonly EntrySvid[];
 }
 
 export interface SvidRotation extends Closable {
   readonly svids: Watch<EntrySvids>;
+  /** What is held: published, or restored for an entry that no workload has derived again yet. */
+  held(): readonly EntrySvid[];
+  /** Why entries have no new certificate, by entry id, for as long as that is so: for operators. */
+  refusals(): ReadonlyMap<string, SvidRefusal>;
+}
+
+/** The newest answer of the CA for an entry that was no certificate. */
+export interface SvidRefusal {
+  readonly atMs: number;
+  /** The CA's own word for it; absent where the agent did not take what the CA sent. */
+  readonly code?: string;
+  readonly reason: string;
+  readonly failures: number;
+  readonly retryInMs: number;
 }
 
 export function startSvidRotation(deps: SvidRotationDeps): SvidRotation {
@@ -49,6 +65,8 @@ export function startSvidRotation(deps: SvidRotationDeps): SvidRotation {
   const running = rotation.run();
   return {
     svids: rotation.svids,
+    held: () => rotation.held(),
+    refusals: () => rotation.refusals(),
     async close() {
       ended.abort();
       await running;
@@ -62,12 +80,18 @@ class Rotation {
   readonly #signal: AbortSignal;
   readonly #verifiedPairs = new VerifiedPairs();
   #slots: SvidSlots = new Map();
+  readonly #refusals = new Map<string, Pick<SvidRefusal, 'atMs' | 'code' | 'reason'>>();
+  /** Restored ones whose entry is not there: a workload derives it when it comes back. */
+  readonly #parked: Map<string, EntrySvid>;
+  readonly #parkedUntilMs: number;
   #applied: CaState | undefined;
   #expiry: Timer | undefined;
 
   constructor(deps: SvidRotationDeps, signal: AbortSignal) {
     this.#deps = deps;
     this.#signal = signal;
+    this.#parked = new Map((deps.restored ?? []).map((held) => [held.entryId, held]));
+    this.#parkedUntilMs = deps.clock.monotonicMs() + parkedMs;
   }
 
   async run(): Promise<void> {
@@ -82,6 +106,22 @@ class Rotation {
     }
     unsubscribe();
     this.#expiry?.cancel();
+  }
+
+  held(): readonly EntrySvid[] {
+    return [...this.svids.current().values(), ...this.#parked.values()];
+  }
+
+  refusals(): ReadonlyMap<string, SvidRefusal> {
+    const nowMs = this.#now().monotonicMs;
+    return new Map(
+      [...this.#refusals].flatMap(([id, refusal]) => {
+        const slot = this.#slots.get(id);
+        if (slot === undefined) return [];
+        const { failures = 0, atMs = nowMs } = slot.retry ?? {};
+        return [[id, { ...refusal, failures, retryInMs: Math.max(0, atMs - nowMs) }]];
+      }),
+    );
   }
 
   async #issue(due: readonly SvidSlot[]): Promise<void> {
@@ -120,13 +160,19 @@ class Rotation {
     const { random, log } = this.#deps;
     const { id, spiffeId } = slot.entry;
     if (outcome?.kind === 'issued') {
+      this.#refusals.delete(id);
       const { svid, notAfterMs } = outcome.svid;
       log.info('svid issued', { spiffeId, serial: svid.chain[0]?.serial, notAfterMs });
       return withSvid(slot, outcome.svid, this.#activeRoot(), this.#now(), random);
     }
     if (outcome === undefined) return withFailure(slot, 'unreachable', this.#now(), random);
     log.warn('an SVID was not issued', { entry: id, spiffeId, reason: outcome.reason });
-    const { retryAfterMs } = outcome;
+    const { retryAfterMs, code } = outcome;
+    this.#refusals.set(id, {
+      atMs: this.#now().wallMs,
+      reason: outcome.reason,
+      ...(code === undefined ? {} : { code }),
+    });
     return retryAfterMs === undefined
       ? withFailure(slot, 'refused', this.#now(), random)
       : withFailure(slot, 'overloaded', this.#now(), random, retryAfterMs);
@@ -136,17 +182,32 @@ class Rotation {
   #refresh(): void {
     const state = this.#deps.state.current();
     if (state !== undefined && state !== this.#applied) {
+      // A workload that came or went is no word of the CA: what failed for its silence goes on waiting.
+      const heard = state.revision !== this.#applied?.revision;
       this.#applied = state;
-      this.#slots = retryUnreachable(
-        reconcileSlots(this.#slots, state.entries, state.taintedKeyIds),
-        this.#now(),
-        this.#deps.random,
-      );
+      const slots = this.#unpark(reconcileSlots(this.#slots, state.entries, state.taintedKeyIds));
+      this.#slots = heard ? retryUnreachable(slots, this.#now(), this.#deps.random) : slots;
+      for (const id of this.#refusals.keys()) if (!slots.has(id)) this.#refusals.delete(id);
     }
     this.#slots = withdrawExpired(this.#slots, this.#now());
     if (state !== undefined) this.#slots = withdrawRevoked(this.#slots, state.revokedSerials);
     this.#publish();
     this.#watchExpiry();
+  }
+
+  /** Gives each entry what was restored for it. */
+  #unpark(slots: SvidSlots): SvidSlots {
+    if (this.#now().monotonicMs >= this.#parkedUntilMs) this.#parked.clear();
+    if (this.#parked.size === 0) return slots;
+    return new Map(
+      [...slots].map(([id, slot]) => {
+        const restored = this.#parked.get(id);
+        if (restored === undefined) return [id, slot];
+        this.#parked.delete(id);
+        const fits = slot.held === undefined && restored.svid.id === slot.entry.spiffeId;
+        return [id, fits ? { ...slot, held: restored } : slot];
+      }),
+    );
   }
 
   /** On a timer of its own: a certificate must go in time also while a call to the CA hangs. */
@@ -203,3 +264,5 @@ class Rotation {
 const batchMax = 250;
 // Wall time may jump; this is the most that a jump can delay a renewal or a withdrawal.
 const recheckMs = 60_000;
+// Workloads are there when an agent restarts; whoever comes later is asked for anew.
+const parkedMs = 300_000;

@@ -1,6 +1,7 @@
 /** User and group names from `/etc/passwd` and `/etc/group` (passwd(5), group(5)), read with bounds. */
 
-import { open } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 import { type Logger, systemErrorCode } from '../../core/index.ts';
 
 /** Names by number. The first line of a number wins, as with getpwuid(3). */
@@ -19,13 +20,14 @@ export function accountFile(path: string, log: Logger): AccountFile {
   return {
     async names() {
       try {
+        // Asked for each connection: what has not changed is not opened.
+        if (known?.key === keyOf(await stat(path, { bigint: true }))) return known.names;
         const file = await open(path, 'r');
         try {
-          const stat = await file.stat({ bigint: true });
-          const key = `${stat.dev}:${stat.ino}:${stat.mtimeNs}:${stat.size}`;
-          if (known?.key === key) return known.names;
-          if (stat.size > fileBytesMax) {
-            log.warn('an account file is too large to read', { path, bytes: Number(stat.size) });
+          const found = await file.stat({ bigint: true });
+          const key = keyOf(found);
+          if (found.size > fileBytesMax) {
+            log.warn('an account file is too large to read', { path, bytes: Number(found.size) });
             known = { key, names: new Map() };
             return known.names;
           }
@@ -41,6 +43,10 @@ export function accountFile(path: string, log: Logger): AccountFile {
       }
     },
   };
+}
+
+function keyOf({ dev, ino, mtimeNs, size }: BigIntStats): string {
+  return `${dev}:${ino}:${mtimeNs}:${size}`;
 }
 
 /** Both files begin `name:password:number:`; a line that does not is skipped. */

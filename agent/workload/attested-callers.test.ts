@@ -1,13 +1,14 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { eventually } from '../../test/fakes/eventually.ts';
-import { silentLogger, WatchSource } from '../../core/index.ts';
+import { ManualClock } from '../../test/fakes/manual-clock.ts';
+import { silentLogger, systemClock, type Watch, WatchSource } from '../../core/index.ts';
 import type { Caller } from '../../rpc/index.ts';
 import { parseSpiffeId, parseTrustDomain } from '../../spiffe/index.ts';
 import { AgentError } from '../agent-error.ts';
 import type { CaState } from '../ca-state.ts';
 import { nothingRevoked } from '../read-crls.ts';
-import { createAttestedCallers } from './attested-callers.ts';
-import type { WorkloadAttestor } from './workload-attestor.ts';
+import { createAttestedCallers, type Selectors } from './attested-callers.ts';
+import type { WorkloadAttestation, WorkloadAttestor } from './workload-attestor.ts';
 
 const stateWith = (...selectors: string[]): CaState => ({
   revision: 1n,
@@ -40,7 +41,8 @@ const caller = (closed = new AbortController().signal): Caller => ({
 });
 
 class FakeAttestor implements WorkloadAttestor {
-  readonly name = 'fake';
+  readonly name: string = 'fake';
+  readonly deadlineMs = 1000;
   attested = 0;
   hashed = 0;
   failure: AgentError | undefined;
@@ -59,7 +61,12 @@ class FakeAttestor implements WorkloadAttestor {
 function setUp(initial: CaState | undefined) {
   const attestor = new FakeAttestor();
   const state = new WatchSource<CaState | undefined>(initial);
-  const callers = createAttestedCallers({ attestors: [attestor], state, log: silentLogger });
+  const callers = createAttestedCallers({
+    attestors: [attestor],
+    state,
+    clock: systemClock,
+    log: silentLogger,
+  });
   return { attestor, state, callers };
 }
 
@@ -111,6 +118,56 @@ test('a caller over TLS is no process of this machine', async () => {
     identity: 'spiffe://mesh.test/x',
     leaf: undefined,
     closed: new AbortController().signal,
+    disconnect() {},
   };
   await expect(callers.selectorsOf(remote)).rejects.toMatchObject({ kind: 'permission_denied' });
+});
+
+describe('with a source that hangs', () => {
+  function hanging(...selectors: string[]) {
+    const clock = new ManualClock(0);
+    const settled = Promise.withResolvers<WorkloadAttestation>();
+    const slow: WorkloadAttestor = {
+      name: 'slow',
+      deadlineMs: 30_000,
+      attest: () => settled.promise,
+    };
+    const state = new WatchSource<CaState | undefined>(stateWith(...selectors));
+    const attestors = [new FakeAttestor(), slow];
+    const callers = createAttestedCallers({ attestors, state, clock, log: silentLogger });
+    let known: Watch<Selectors> | undefined;
+    const asked = callers.selectorsOf(caller()).then((watch) => {
+      known = watch;
+    });
+    return { clock, asked, settled, now: () => known && [...known.current()] };
+  }
+
+  test('whoever has an identity by the others does not wait, and gets the rest when it comes', async () => {
+    const { clock, asked, settled, now } = hanging('fake:uid:1');
+    await clock.advance(999);
+    expect(now()).toBeUndefined();
+    await clock.advance(1);
+    await asked;
+    expect(now()).toEqual(['fake:uid:1']);
+    settled.resolve({ selectors: ['slow:yes'] });
+    await eventually(() => expect(now()).toEqual(['fake:uid:1', 'slow:yes']));
+  });
+
+  test('whoever has none by them waits for the whole', async () => {
+    const { clock, asked, settled, now } = hanging('slow:yes');
+    await clock.advance(20_000);
+    expect(now()).toBeUndefined();
+    settled.resolve({ selectors: ['slow:yes'] });
+    await asked;
+    expect(now()).toEqual(['fake:uid:1', 'slow:yes']);
+  });
+
+  test('a caller whom the whole look refuses has nothing any more', async () => {
+    const { clock, asked, settled, now } = hanging('fake:uid:1');
+    await clock.advance(1000);
+    await asked;
+    expect(now()).toEqual(['fake:uid:1']);
+    settled.reject(new AgentError('caller_changed', 'unavailable', 'another user'));
+    await eventually(() => expect(now()).toEqual([]));
+  });
 });

@@ -1,93 +1,69 @@
-/** Attests each connection once, and keeps its selectors for as long as it lives. */
+/** Attests each connection, and watches it for as long as it lives. */
 
-import { type Logger, describeError, type Watch, WatchSource } from '../../core/index.ts';
-import type { Caller, UnixCaller } from '../../rpc/index.ts';
+import type { Clock, Closable, Logger, Watch } from '../../core/index.ts';
+import type { Caller } from '../../rpc/index.ts';
 import { AgentError } from '../agent-error.ts';
-import type { AgentEntry, CaState } from '../ca-state.ts';
-import { whenClosed } from './when-closed.ts';
-import type { CostlySelectors, WorkloadAttestor } from './workload-attestor.ts';
+import type { CaState } from '../ca-state.ts';
+import { AttestedCaller, type Selectors } from './attested-caller.ts';
+import { type AttestorStatus, checkSameProcess, createAttestorRuns } from './attestor-runs.ts';
+import { createCallerWatch } from './caller-watch.ts';
+import type { WorkloadAttestor } from './workload-attestor.ts';
 
-export type Selectors = ReadonlySet<string>;
+export type { Selectors } from './attested-caller.ts';
 
-export interface AttestedCallers {
-  /** Rejects with AgentError if the caller cannot be known. The set grows when costly selectors come in. */
+export interface AttestedCallers extends Closable {
+  /**
+   * Rejects with AgentError if the caller cannot be known. The set changes with what the process is, and
+   * is empty from the moment at which it has ended.
+   */
   selectorsOf(caller: Caller): Promise<Watch<Selectors>>;
+  readonly attestors: Watch<readonly AttestorStatus[]>;
 }
 
 export interface AttestedCallersDeps {
   readonly attestors: readonly WorkloadAttestor[];
   readonly state: Watch<CaState | undefined>;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
 export function createAttestedCallers(deps: AttestedCallersDeps): AttestedCallers {
+  const { state, clock, log } = deps;
+  const runs = createAttestorRuns(deps);
+  const watch = createCallerWatch(clock);
   // A caller is one connection, so this is per connection; it goes with it.
-  const attested = new WeakMap<Caller, Promise<Watch<Selectors>>>();
-  return {
-    selectorsOf(caller) {
-      const known = attested.get(caller);
-      if (known !== undefined) return known;
-      const attesting = attest(caller, deps);
-      attested.set(caller, attesting);
+  const attested = new WeakMap<Caller, Promise<AttestedCaller>>();
+
+  const attest = (caller: Caller): Promise<AttestedCaller> => {
+    if (caller.kind !== 'unix') {
+      throw new AgentError(
+        'caller_unknown',
+        'permission_denied',
+        'the caller is not on this machine',
+      );
+    }
+    const attesting = AttestedCaller.attest(caller, { runs, state, log });
+    attested.set(caller, attesting);
+    attesting.then(
+      (one) => watch.add(one),
       // A failure may be of the moment: the next call of the connection tries again.
-      attesting.catch(() => attested.delete(caller));
-      return attesting;
-    },
-  };
-}
-
-async function attest(caller: Caller, deps: AttestedCallersDeps): Promise<Watch<Selectors>> {
-  if (caller.kind !== 'unix') {
-    throw new AgentError(
-      'caller_unknown',
-      'permission_denied',
-      'the caller is not on this machine',
+      () => attested.delete(caller),
     );
-  }
-  const attestations = await Promise.all(deps.attestors.map((attestor) => attestor.attest(caller)));
-  const selectors = new WatchSource<Selectors>(
-    new Set(attestations.flatMap((attestation) => attestation.selectors)),
-  );
-  const costly = attestations.flatMap((attestation) => attestation.costly ?? []);
-  await Promise.all(costly.map((one) => addWhenNeeded(one, selectors, caller, deps)));
-  deps.log.debug('caller attested', {
-    connection: caller.connection,
-    pid: caller.pid,
-    selectors: [...selectors.current()],
-  });
-  return selectors;
-}
-
-/** Finds costly selectors now if an entry has one, else when the first such entry comes. */
-async function addWhenNeeded(
-  costly: CostlySelectors,
-  selectors: WatchSource<Selectors>,
-  caller: UnixCaller,
-  deps: AttestedCallersDeps,
-): Promise<void> {
-  const needed = (state: CaState | undefined): boolean =>
-    state !== undefined && anySelector(state.entries, costly.prefix);
-  const add = async (): Promise<void> => {
-    const found = await costly.find();
-    if (found.length > 0) selectors.set(new Set([...selectors.current(), ...found]));
+    return attesting;
   };
-  if (needed(deps.state.current())) {
-    await add();
-    return;
-  }
-  const stop = deps.state.subscribe((state) => {
-    if (!needed(state)) return;
-    stop();
-    add().catch((error: unknown) => {
-      deps.log.warn('a caller could not be looked at again', {
-        connection: caller.connection,
-        reason: describeError(error),
-      });
-    });
-  });
-  whenClosed(caller.closed, stop);
-}
-
-function anySelector(entries: readonly AgentEntry[], prefix: string): boolean {
-  return entries.some((entry) => entry.selectors.some((selector) => selector.startsWith(prefix)));
+  return {
+    attestors: runs.status,
+    async selectorsOf(caller) {
+      const one = await (attested.get(caller) ?? attest(caller));
+      try {
+        // Each call asks, so that none is answered on the word of a process that is no more.
+        checkSameProcess(one.caller);
+      } catch (error) {
+        one.end('it made another call');
+        throw error;
+      }
+      return one.selectors;
+    },
+    close: () => watch.close(),
+  };
 }

@@ -5,9 +5,11 @@ import type { Caller } from '../../rpc/index.ts';
 import type { KeyedSvid } from '../../sds-server/index.ts';
 import type { BundleSet, TrustDomain } from '../../spiffe/index.ts';
 import type { AgentEntry, CaState } from '../ca-state.ts';
+import { bundlesSeen, noFederatedBundles } from '../federated-bundles.ts';
 import type { EntrySvids } from '../svid/entry-svid.ts';
 import type { AttestedCallers, Selectors } from './attested-callers.ts';
-import { authorizedEntries } from './authorized-entries.ts';
+import type { DerivedIdentities } from './derived-identities.ts';
+import { fittingEntries } from './fitting-entries.ts';
 import { whenClosed } from './when-closed.ts';
 
 export interface CallerIdentity {
@@ -24,7 +26,10 @@ export type CallerIdentities =
       readonly trustDomain: TrustDomain;
       /** In order of precedence; the first is the default. */
       readonly identities: readonly CallerIdentity[];
-      /** Empty for a caller without an identity: trust is not told to strangers. */
+      /**
+       * The own domain's, and those that its entries federate with. Empty for a caller without an identity:
+       * trust is not told to strangers.
+       */
       readonly bundles: BundleSet;
       /** DER; the revocation lists of the trust domain. Empty while nothing is revoked. */
       readonly crls: readonly Uint8Array[];
@@ -36,9 +41,11 @@ export interface CallerIdentitiesSource {
 }
 
 export interface CallerIdentitiesDeps {
-  readonly callers: AttestedCallers;
+  readonly callers: Pick<AttestedCallers, 'selectorsOf'>;
   readonly state: Watch<CaState | undefined>;
   readonly svids: Watch<EntrySvids>;
+  /** Told of every caller, to have certificates made for what its facts name. */
+  readonly derived: Pick<DerivedIdentities, 'add'>;
 }
 
 export function createCallerIdentities(deps: CallerIdentitiesDeps): CallerIdentitiesSource {
@@ -58,41 +65,62 @@ export function createCallerIdentities(deps: CallerIdentitiesDeps): CallerIdenti
 function watchIdentities(
   selectors: Watch<Selectors>,
   caller: Caller,
-  { state, svids }: CallerIdentitiesDeps,
+  { state, svids, derived }: CallerIdentitiesDeps,
 ): Watch<CallerIdentities> {
-  // Matching walks all entries, so it is done again only when they or the selectors change.
-  let matched:
-    | { of: CaState['entries']; by: Selectors; entries: readonly AgentEntry[] }
-    | undefined;
-  const matching = (entries: CaState['entries']): readonly AgentEntry[] => {
+  // Done again only when the entries or the selectors change, and not for every SVID.
+  let matched: { of: CaState; by: Selectors; entries: readonly AgentEntry[] } | undefined;
+  const matching = (of: CaState): readonly AgentEntry[] => {
     const by = selectors.current();
-    if (matched?.of !== entries || matched.by !== by) {
-      matched = { of: entries, by, entries: authorizedEntries(entries, by) };
+    if (matched?.of !== of || matched.by !== by) {
+      matched = { of, by, entries: fittingEntries(of, by) };
     }
     return matched.entries;
   };
   const compute = (): CallerIdentities => {
     const now = state.current();
     if (now === undefined) return { kind: 'starting' };
-    const entries = matching(now.entries);
+    const entries = matching(now);
     return {
       kind: 'known',
       trustDomain: now.trustDomain,
       identities: entries.map((entry) => ({ entry, svid: svids.current().get(entry.id)?.svid })),
-      bundles: entries.length === 0 ? noBundles : now.bundles,
+      bundles: entries.length === 0 ? noBundles : bundlesOf(now, entries),
       crls: entries.length === 0 ? noCrls : now.crls,
     };
   };
   const identities = new WatchSource(compute());
   const refresh = (): void => {
-    const next = compute();
+    const computed = compute();
+    if (sameIdentities(identities.current(), computed)) return;
+    // Asked whenever there is something to tell: between two ticks of the callers' watch a process may have
+    // ended, and nothing new goes out on its word.
+    const next = hasEnded(caller) ? withdrawn(computed) : computed;
     if (!sameIdentities(identities.current(), next)) identities.set(next);
   };
-  const stops = [state.subscribe(refresh), svids.subscribe(refresh), selectors.subscribe(refresh)];
+  const stops = [
+    state.subscribe(refresh),
+    svids.subscribe(refresh),
+    selectors.subscribe(refresh),
+    derived.add(selectors),
+  ];
   whenClosed(caller.closed, () => {
     for (const stop of stops) stop();
   });
   return identities;
+}
+
+function hasEnded(caller: Caller): boolean {
+  return caller.kind === 'unix' && caller.process !== undefined && !caller.process.alive();
+}
+
+function withdrawn(of: CallerIdentities): CallerIdentities {
+  if (of.kind === 'starting') return of;
+  return { ...of, identities: [], bundles: noBundles, crls: noCrls };
+}
+
+function bundlesOf(state: CaState, entries: readonly AgentEntry[]): BundleSet {
+  const names = entries.flatMap(({ federatesWith = [] }) => federatesWith);
+  return bundlesSeen(state.bundles, state.federated ?? noFederatedBundles, names);
 }
 
 function sameIdentities(left: CallerIdentities, right: CallerIdentities): boolean {

@@ -1,6 +1,13 @@
-/** What the kernel says of a process under `/proc/<pid>` (proc(5)). */
+/**
+ * What the kernel says of a process under `/proc/<pid>` (proc(5)).
+ *
+ * Its `status`, its `cgroup` and where its `exe` leads are read at once: the kernel makes them up in
+ * microseconds and waits for no disk, and a trip through Node's threads for each step costs ten times as much.
+ * The executable itself may lie on a file system that hangs, and `mountinfo` waits for mounts under way.
+ */
 
-import { type FileHandle, open, readlink } from 'node:fs/promises';
+import { type BigIntStats, closeSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { systemErrorCode } from '../../core/index.ts';
 
 export interface ProcessStatus {
@@ -25,11 +32,8 @@ export interface Executable {
 }
 
 /** The parsed `status` file, or undefined if the process is gone or the text is not as proc(5) says. */
-export async function readProcessStatus(
-  procRoot: string,
-  pid: number,
-): Promise<ProcessStatus | undefined> {
-  const text = await readBounded(`${procRoot}/${pid}/status`);
+export function readProcessStatus(procRoot: string, pid: number): ProcessStatus | undefined {
+  const text = readBounded(`${procRoot}/${pid}/status`);
   return text === undefined ? undefined : parseProcessStatus(text);
 }
 
@@ -53,21 +57,42 @@ export function parseProcessStatus(text: string): ProcessStatus | undefined {
     : { uid, gid, groups };
 }
 
+/** The `cgroup` file; undefined if it is gone, hidden or too large. */
+export function readCgroupFile(procRoot: string, pid: number): string | undefined {
+  return readBounded(`${procRoot}/${pid}/cgroup`);
+}
+
+/** The `mountinfo` file; undefined if it is gone, hidden or too large. */
+export async function readMountinfo(procRoot: string, pid: number): Promise<string | undefined> {
+  const file = await open(`${procRoot}/${pid}/mountinfo`, 'r').catch(ignoreGone);
+  if (file === undefined) return undefined;
+  const parts: Buffer[] = [];
+  try {
+    for (let length = 0; length < fileBytesMax; ) {
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(chunkBytes), 0, chunkBytes);
+      if (bytesRead === 0) return Buffer.concat(parts).toString('latin1');
+      parts.push(buffer.subarray(0, bytesRead));
+      length += bytesRead;
+    }
+    return undefined;
+  } catch (error) {
+    return ignoreGone(error);
+  } finally {
+    await file.close();
+  }
+}
+
 /** The running executable, or undefined if this user may not look or the process is gone. */
 export async function readExecutable(
   procRoot: string,
   pid: number,
 ): Promise<Executable | undefined> {
-  const file = await openExecutable(procRoot, pid);
-  if (file === undefined) return undefined;
-  try {
-    const identity = await identityOf(file);
-    const stat = await file.stat();
-    const path = await readlink(exePath(procRoot, pid)).catch(ignoreGone);
-    return { path: stat.nlink === 0 ? undefined : path, identity };
-  } finally {
-    await file.close();
-  }
+  // The path first: of a file that is unlinked in between nothing is said. Another program in between is seen
+  // by whoever asks afterwards whether the process is still the same.
+  const path = whereItLeads(exePath(procRoot, pid));
+  const found = await stat(exePath(procRoot, pid), { bigint: true }).catch(ignoreGone);
+  if (found === undefined) return undefined;
+  return { path: found.nlink === 0n ? undefined : path, identity: identityOfStat(found) };
 }
 
 /** The file that runs, whatever its path means here: the link leads to it across mount namespaces. */
@@ -76,8 +101,11 @@ export function openExecutable(procRoot: string, pid: number): Promise<FileHandl
 }
 
 export async function identityOf(file: FileHandle): Promise<FileIdentity> {
-  const stat = await file.stat({ bigint: true });
-  return { device: stat.dev, inode: stat.ino, modifiedNs: stat.mtimeNs, size: stat.size };
+  return identityOfStat(await file.stat({ bigint: true }));
+}
+
+function identityOfStat({ dev, ino, mtimeNs, size }: BigIntStats): FileIdentity {
+  return { device: dev, inode: ino, modifiedNs: mtimeNs, size };
 }
 
 export function identityKey({ device, inode, modifiedNs, size }: FileIdentity): string {
@@ -88,23 +116,34 @@ function exePath(procRoot: string, pid: number): string {
   return `${procRoot}/${pid}/exe`;
 }
 
-async function readBounded(path: string): Promise<string | undefined> {
-  const file = await open(path, 'r').catch(ignoreGone);
-  if (file === undefined) return undefined;
+function whereItLeads(path: string): string | undefined {
   try {
+    return readlinkSync(path);
+  } catch (error) {
+    return ignoreGone(error);
+  }
+}
+
+function readBounded(path: string): string | undefined {
+  let file: number | undefined;
+  try {
+    file = openSync(path, 'r');
     // Files of proc say size 0, so the bound is on what is read.
-    const buffer = Buffer.alloc(statusBytesMax);
+    let buffer = Buffer.alloc(chunkBytes);
     let length = 0;
     for (;;) {
-      const { bytesRead } = await file.read(buffer, length, buffer.length - length);
+      const bytesRead = readSync(file, buffer, length, buffer.length - length, null);
       length += bytesRead;
       if (bytesRead === 0) return buffer.toString('latin1', 0, length);
-      if (length === buffer.length) return undefined;
+      if (length === buffer.length) {
+        if (length >= fileBytesMax) return undefined;
+        buffer = Buffer.concat([buffer, Buffer.alloc(length)]);
+      }
     }
   } catch (error) {
     return ignoreGone(error);
   } finally {
-    await file.close();
+    if (file !== undefined) closeSync(file);
   }
 }
 
@@ -115,5 +154,7 @@ function ignoreGone(error: unknown): undefined {
 }
 
 const goneCodes: ReadonlySet<string> = new Set(['ENOENT', 'ESRCH', 'EACCES', 'EPERM']);
+// Nearly always enough; more of it until it is.
+const chunkBytes = 4096;
 // 65,536 supplementary groups (NGROUPS_MAX) of up to ten digits, and the rest.
-const statusBytesMax = 1024 * 1024;
+const fileBytesMax = 1024 * 1024;

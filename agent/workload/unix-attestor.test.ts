@@ -19,6 +19,8 @@ import type { UnixCaller } from '../../rpc/index.ts';
 import { parseProcessStatus } from './proc.ts';
 import { createUnixAttestor } from './unix-attestor.ts';
 
+const { signal } = new AbortController();
+
 let directory: string;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'proc-'));
@@ -31,7 +33,7 @@ const caller = (more: Partial<UnixCaller> = {}): UnixCaller => ({
   pid: 42,
   uid: 1000,
   gid: 100,
-  process: { alive: () => true, release() {} },
+  process: { alive: () => true, replaced: () => false, release() {} },
   closed: new AbortController().signal,
   ...more,
 });
@@ -63,7 +65,7 @@ function attestorOf(statusText: string, executable = '/bin/sh') {
 }
 
 test('user, groups and executable become selectors', async () => {
-  const { selectors } = await attestorOf(status()).attest(caller());
+  const { selectors } = await attestorOf(status()).attest(caller(), signal);
   expect(selectors).toEqual([
     'unix:uid:1000',
     'unix:user:web',
@@ -81,30 +83,34 @@ test('the hash is of the content, found once, and not of a file that took its pl
   const path = join(directory, 'tool');
   writeFileSync(path, 'one');
   const attestor = attestorOf(status(), path);
-  const first = await attestor.attest(caller());
+  const first = await attestor.attest(caller(), signal);
   expect(first.costly?.prefix).toBe('unix:sha256:');
   expect(await first.costly?.find()).toEqual([`unix:sha256:${hash('sha256', 'one', 'hex')}`]);
 
-  const second = await attestor.attest(caller());
+  const second = await attestor.attest(caller(), signal);
   rmSync(path);
   expect(await second.costly?.find()).toEqual([`unix:sha256:${hash('sha256', 'one', 'hex')}`]);
 
   writeFileSync(path, 'two');
-  const third = await attestor.attest(caller());
+  const third = await attestor.attest(caller(), signal);
   writeFileSync(path, 'three, which is longer');
   expect(await third.costly?.find()).toEqual([]);
 });
 
 test('a hash that is found after the process ended is not given', async () => {
   let alive = true;
-  const process = { alive: () => alive, release() {} };
-  const attested = await attestorOf(status()).attest(caller({ process }));
+  const process = { alive: () => alive, replaced: () => false, release() {} };
+  const attested = await attestorOf(status()).attest(caller({ process }), signal);
   alive = false;
   expect(await attested.costly?.find()).toEqual([]);
 });
 
 test.for([
-  ['caller_gone', status(), { process: { alive: () => false, release() {} } }],
+  [
+    'caller_gone',
+    status(),
+    { process: { alive: () => false, replaced: () => false, release() {} } },
+  ],
   ['caller_changed', status({ Uid: '1000\t0\t1000\t1000' }), {}],
   ['caller_changed', status({ Gid: '100\t0\t100\t100' }), {}],
   ['caller_unknown', status(), { pid: 43 }],
@@ -112,7 +118,7 @@ test.for([
 ] as const)(
   '%s is refused: another process must not inherit an identity',
   async ([code, text, more]) => {
-    await expect(attestorOf(text).attest(caller({ ...more }))).rejects.toMatchObject({
+    await expect(attestorOf(text).attest(caller({ ...more }), signal)).rejects.toMatchObject({
       code,
       kind: 'unavailable',
     });
@@ -130,9 +136,11 @@ test('the pidfd is asked after /proc was read, not before', async () => {
           order.push('asked');
           return true;
         },
+        replaced: () => false,
         release() {},
       },
     }),
+    signal,
   );
   order.push('began');
   await attested;
@@ -149,7 +157,7 @@ test('a process that really runs is attested from the real /proc', async () => {
     const [uid = 0, gid = 0] = [process.getuid?.(), process.getgid?.()];
     const attestor = createUnixAttestor({ log: silentLogger });
     const real = caller({ pid: child.pid ?? 0, uid, gid });
-    const attested = await attestor.attest(real);
+    const attested = await attestor.attest(real, signal);
     expect(attested.selectors).toContain(`unix:path:${tool}`);
     const content = readFileSync(tool);
     expect(await attested.costly?.find()).toEqual([
@@ -157,7 +165,7 @@ test('a process that really runs is attested from the real /proc', async () => {
     ]);
     // An unlinked file has a path no longer: another could be put there.
     rmSync(tool);
-    const { selectors } = await attestor.attest(real);
+    const { selectors } = await attestor.attest(real, signal);
     expect(selectors.filter((selector) => selector.startsWith('unix:path:'))).toEqual([]);
   } finally {
     child.kill('SIGKILL');

@@ -11,7 +11,11 @@ import { AgentError } from '../agent-error.ts';
 import { type AccountFile, accountFile } from './account-names.ts';
 import { createExecutableHashes, type ExecutableHashes } from './executable-hash.ts';
 import { type Executable, type ProcessStatus, readExecutable, readProcessStatus } from './proc.ts';
-import type { CostlySelectors, WorkloadAttestor } from './workload-attestor.ts';
+import {
+  type CostlySelectors,
+  localDeadlineMs,
+  type WorkloadAttestor,
+} from './workload-attestor.ts';
 
 export interface UnixAttestorOptions {
   readonly log: Logger;
@@ -27,8 +31,10 @@ export function createUnixAttestor(options: UnixAttestorOptions): WorkloadAttest
   const hashes = createExecutableHashes(procRoot, log);
   return {
     name: 'unix',
+    deadlineMs: localDeadlineMs,
+    checksCaller: true,
     async attest(caller) {
-      const status = await readProcessStatus(procRoot, caller.pid);
+      const status = readProcessStatus(procRoot, caller.pid);
       const executable = await readExecutable(procRoot, caller.pid);
       const checked = checkCaller(caller, status, log);
       return {
@@ -37,6 +43,10 @@ export function createUnixAttestor(options: UnixAttestorOptions): WorkloadAttest
           ...(executable?.path === undefined ? [] : [`unix:path:${executable.path}`]),
         ],
         costly: executable === undefined ? undefined : hashSelectors(caller, executable, hashes),
+        holds: async () => {
+          const now = readProcessStatus(procRoot, caller.pid);
+          return now !== undefined && accountKey(now) === accountKey(checked);
+        },
       };
     },
   };
@@ -77,6 +87,10 @@ function checkCaller(
     );
   }
   return status;
+}
+
+function accountKey({ uid, gid, groups }: ProcessStatus): string {
+  return [uid, gid, ...groups].join(' ');
 }
 
 async function accountSelectors(

@@ -1,0 +1,37 @@
+/** The callers that are here now, by connection, with what each may have: for operators to be told of. */
+
+import type { Watch } from '../../core/index.ts';
+import type { Caller } from '../../rpc/index.ts';
+import type { CallerIdentities, CallerIdentitiesSource } from '../workload/caller-identities.ts';
+import { whenClosed } from '../workload/when-closed.ts';
+
+export interface KnownCaller {
+  readonly caller: Caller;
+  readonly identities: Watch<CallerIdentities>;
+}
+
+export interface KnownCallers extends CallerIdentitiesSource {
+  of(connection: string): KnownCaller | undefined;
+  /** Its default identity; empty while it has none, or is not known. */
+  spiffeIdOf(connection: string): string;
+}
+
+/** The same source, which remembers each caller for as long as its connection lives. */
+export function createKnownCallers(source: CallerIdentitiesSource): KnownCallers {
+  const known = new Map<string, KnownCaller>();
+  return {
+    async identitiesOf(caller) {
+      const identities = await source.identitiesOf(caller);
+      if (!known.has(caller.connection) && !caller.closed.aborted) {
+        known.set(caller.connection, { caller, identities });
+        whenClosed(caller.closed, () => known.delete(caller.connection));
+      }
+      return identities;
+    },
+    of: (connection) => known.get(connection),
+    spiffeIdOf(connection) {
+      const identities = known.get(connection)?.identities.current();
+      return identities?.kind === 'known' ? (identities.identities[0]?.entry.spiffeId ?? '') : '';
+    },
+  };
+}

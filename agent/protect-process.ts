@@ -1,0 +1,78 @@
+/**
+ * Keeps the memory of this process, which holds private keys, to itself, and keys that are done with out of it.
+ *
+ * No core dump is written, and no process of the same user may read it (getrlimit(2) `RLIMIT_CORE`, prctl(2)
+ * `PR_SET_DUMPABLE`); the superuser still can. Memory that is given back is overwritten at once (mallopt(3)
+ * `M_PERTURB`): copies of a key in buffers of the runtime, of gRPC and of HTTP/2 are out of our reach, but all
+ * of them come from this allocator.
+ */
+
+import { Buffer } from 'node:buffer';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import koffi from 'koffi';
+import { describeError, type Logger } from '../core/index.ts';
+
+/** Has the collector find, and give back, what nobody refers to any more. */
+export type MemorySweep = () => void;
+
+/**
+ * To be called first in a program, before it has anything to hide. What the system does not do is logged.
+ */
+export function protectProcess(log: Logger): MemorySweep {
+  const failed = (what: string, reason: unknown): void =>
+    log.warn(`memory is not protected as it should be: ${what}`, { reason });
+  if (process.platform === 'linux') {
+    const libc = koffi.load(null);
+    try {
+      const setrlimit: unknown = libc.func('int setrlimit(int, void*)');
+      const prctl: unknown = libc.func(
+        'int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)',
+      );
+      // Soft and hard limit, both 0: it cannot be taken back either.
+      if (called(setrlimit, rlimitCore, Buffer.alloc(16)) !== 0) {
+        failed('core dumps stay possible', `errno ${koffi.errno()}`);
+      }
+      if (called(prctl, setDumpable, 0, 0, 0, 0) !== 0) {
+        failed('the process stays dumpable', `errno ${koffi.errno()}`);
+      }
+      const mallopt: unknown = libc.func('int mallopt(int, int)');
+      if (called(mallopt, perturb, perturbByte) !== 1)
+        failed('freed memory stays as it was', 'mallopt');
+      // Only a matter of size: what one thread gives back another may then take.
+      called(mallopt, arenaMax, arenas);
+    } catch (error) {
+      // Another C library, which lacks one of them.
+      failed('a call is missing', describeError(error));
+    }
+  } else {
+    failed('this system has no such calls', process.platform);
+  }
+  return collector();
+}
+
+/**
+ * The runtime collects when it needs memory, which an agent at rest does not: a key would stay for hours. So
+ * that it can be asked to, without a flag on every command line, the flag is set here, for one context that
+ * nothing else runs in.
+ */
+function collector(): MemorySweep {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  setFlagsFromString('--no-expose-gc');
+  return () => void called(collect);
+}
+
+function called(native: unknown, ...values: readonly (number | Buffer)[]): unknown {
+  if (typeof native !== 'function') throw new TypeError('no function');
+  const result: unknown = native(...values);
+  return result;
+}
+
+const rlimitCore = 4;
+const setDumpable = 4;
+const perturb = -6;
+const perturbByte = 0xa5;
+const arenaMax = -8;
+// Eight for each core else, each with what it has not given back; an agent's threads seldom allocate at once.
+const arenas = 2;

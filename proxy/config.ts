@@ -2,33 +2,17 @@
 
 import { z } from 'zod';
 import { addressField, durationField, parseConfig, socketPathField } from '../core/index.ts';
-import { parsePeerPolicy, PeerPolicyError } from '../policies/index.ts';
+import type { ChainConfig } from './chain-config.ts';
+import { nameField, peersField } from './config-fields.ts';
+import { chainsOf, listenerSchema } from './listener-config.ts';
 
 export type ProxyConfig = z.output<typeof proxySchema>;
-export type ListenerConfig = ProxyConfig['listeners'][number];
 export type ClusterConfig = ProxyConfig['clusters'][number];
 
 /** Throws core's ConfigError with every fault of the text, each with its line and column. */
 export function parseProxyConfig(text: string, fileName: string): ProxyConfig {
   return parseConfig(text, fileName, proxySchema);
 }
-
-const nameField = z
-  .string()
-  .regex(
-    /^[A-Za-z0-9._-]{1,64}$/,
-    'a name is 1 to 64 letters, digits, dots, dashes or underscores',
-  );
-
-const peersField = z.array(z.string()).superRefine((patterns, context) => {
-  try {
-    parsePeerPolicy(patterns);
-  } catch (error) {
-    if (!(error instanceof PeerPolicyError)) throw error;
-    const remedy = error.remedy === undefined ? '' : `; ${error.remedy}`;
-    context.addIssue({ code: 'custom', message: `${error.message}${remedy}` });
-  }
-});
 
 const endpointField = addressField.superRefine((address, context) => {
   if (address.host === '::' || address.port === 0) {
@@ -37,43 +21,18 @@ const endpointField = addressField.superRefine((address, context) => {
   }
 });
 
-const prefixField = z
-  .string()
-  .regex(/^\/[^?#\s]*$/, 'a prefix begins with / and holds no ?, # or white space');
-
-const listenerSchema = z
-  .strictObject({
-    name: nameField,
-    address: addressField,
-    tls: z.strictObject({ allow: peersField }).optional(),
-    plaintext: z.literal(true).optional(),
-    protocol: z.enum(['http1', 'tcp']),
-    routes: z.array(z.strictObject({ prefix: prefixField, cluster: nameField })).optional(),
-    cluster: nameField.optional(),
-    // An open descriptor per connection on each side; the usual limit of a process is 65,536 of them.
-    connectionsMax: z.int().min(1).max(1_000_000).default(20_000),
-  })
-  .superRefine((listener, context) => {
-    const fault = (path: string[], message: string): void =>
-      context.addIssue({ code: 'custom', path, message });
-    // Plaintext is never what a forgotten line means.
-    if ((listener.tls === undefined) === (listener.plaintext === undefined)) {
-      fault([], 'state either tls or plaintext: true');
-    }
-    if (listener.protocol === 'tcp') {
-      if (listener.cluster === undefined) fault([], 'a tcp listener needs a cluster');
-      if (listener.routes !== undefined) fault(['routes'], 'a tcp listener has no routes');
-    } else {
-      if ((listener.routes ?? []).length === 0) fault([], 'an http1 listener needs routes');
-      if (listener.cluster !== undefined)
-        fault(['cluster'], 'an http1 listener names its clusters in routes');
-    }
-  });
-
 const clusterSchema = z.strictObject({
   name: nameField,
-  endpoints: z.array(endpointField).min(1, 'a cluster needs an endpoint'),
+  /** Where to; `original` is where each relayed connection was going before it was redirected to us. */
+  endpoints: z.union([
+    z.literal('original'),
+    z.array(endpointField).min(1, 'a cluster needs an endpoint'),
+  ]),
   tls: z.strictObject({ expect: peersField }).optional(),
+  /** Each connection begins with a PROXY header that names the client, for relays: a request shares its connection. */
+  proxyProtocol: z.enum(['v1', 'v2']).optional(),
+  /** What its endpoints are spoken to in, where the listener's protocol is HTTP. */
+  protocol: z.enum(['http1', 'http2']).default('http1'),
   // Far above what one endpoint serves at once with one request per connection, far below the ports there are.
   connectionsMax: z.int().min(1).max(60_000).default(1024),
 });
@@ -87,7 +46,25 @@ const timeoutsSchema = z.strictObject({
   /** A connection on which nothing happens. Longer downstream than upstream, so that we never race our own peer. */
   idle: durationField.default(75_000),
   upstreamIdle: durationField.default(30_000),
+  /** A tunnel through which nothing goes either way. WebSocket peers ping each other far more often. */
+  tunnelIdle: durationField.default(300_000),
   drain: durationField.default(10_000),
+  /** From the accepted connection to the end of its PROXY header and its ClientHello, where they are looked for. */
+  firstBytes: durationField.default(10_000),
+  /** Until it is known what a client of a listener with `protocol: auto` speaks; then it is unknown. */
+  detect: durationField.default(10_000),
+  /** A handshake is two round trips; a peer that needs longer is holding a descriptor for nothing. */
+  handshake: durationField.default(10_000),
+});
+
+const tlsSchema = z.strictObject({
+  /** 1.2, with AEAD and ECDHE alone, is for peers that know no better. */
+  minVersion: z.enum(['1.2', '1.3']).default('1.3'),
+  /**
+   * How long a connection may live on after our certificate in it was replaced: it then begins nothing new, and is
+   * ended `timeouts.drain` later. Without it only its peers end it.
+   */
+  supersededAgeMax: durationField.optional(),
 });
 
 const proxySchema = z
@@ -108,7 +85,12 @@ const proxySchema = z
       })
       .default('stdout'),
     logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+    tls: tlsSchema.default(tlsSchema.parse({})),
     timeouts: timeoutsSchema.default(timeoutsSchema.parse({})),
+    /** Accepted connections of all listeners together; each takes a descriptor, and mostly one upstream. */
+    connectionsMax: z.int().min(1).max(1_000_000).default(30_000),
+    /** Processes that serve the same ports, each with its own stream of secrets; one for each core is the most that pays. */
+    workers: z.int().min(1).max(64).default(1),
     listeners: z.array(listenerSchema).min(1, 'a proxy needs a listener'),
     clusters: z.array(clusterSchema),
   })
@@ -118,24 +100,101 @@ const proxySchema = z
     const clusters = uniqueNames(config.clusters, 'clusters', fault);
     uniqueNames(config.listeners, 'listeners', fault);
     config.listeners.forEach((listener, at) => {
-      listener.routes?.forEach((route, index) => {
-        if (!clusters.has(route.cluster)) {
-          fault(
-            ['listeners', at, 'routes', index, 'cluster'],
-            `there is no cluster ${route.cluster}`,
-          );
+      chainsOf(listener).forEach((chain, chainAt) => {
+        const chainPath = listener.filterChains === undefined ? [] : ['filterChains', chainAt];
+        const path = ['listeners', at, ...chainPath];
+        chain.routes?.forEach((route, index) => {
+          if (clusters.has(route.cluster)) return;
+          fault([...path, 'routes', index, 'cluster'], `there is no cluster ${route.cluster}`);
+        });
+        if (chain.grpcWeb === true && !reachesHttp2(chain, config.clusters)) {
+          fault([...path, 'grpcWeb'], 'it needs a route to a cluster with protocol: http2');
+        }
+        chain.connect?.forEach((each, index) => {
+          const cluster = config.clusters.find(({ name }) => name === each.cluster);
+          if (cluster?.protocol === 'http1') return;
+          const message =
+            cluster === undefined
+              ? `there is no cluster ${each.cluster}`
+              : `cluster ${each.cluster} speaks HTTP/2, which carries no CONNECT here`;
+          fault([...path, 'connect', index, 'cluster'], message);
+        });
+        if (chain.cluster !== undefined && !clusters.has(chain.cluster)) {
+          fault([...path, 'cluster'], `there is no cluster ${chain.cluster}`);
         }
       });
-      if (listener.cluster !== undefined && !clusters.has(listener.cluster)) {
-        fault(['listeners', at, 'cluster'], `there is no cluster ${listener.cluster}`);
-      }
     });
-    const wantsTls = [...config.listeners, ...config.clusters].some(
-      (each) => each.tls !== undefined,
-    );
+    checkRelayClusters(config, fault);
+    if (config.workers > 1) checkWorkers(config, fault);
+    const wantsTls = speaksTls(config);
     if (wantsTls && config.sds === undefined)
       fault(['sds'], 'tls needs an sds socket to take secrets from');
   });
+
+function reachesHttp2(
+  { routes = [] }: ChainConfig,
+  clusters: readonly { readonly name: string; readonly protocol: string }[],
+): boolean {
+  const http2 = clusters.filter(({ protocol }) => protocol === 'http2').map(({ name }) => name);
+  return routes.some(({ cluster }) => http2.includes(cluster));
+}
+
+/** What only relays can have, since a request shares its connection with those of other clients. */
+function checkRelayClusters(
+  config: Pick<ProxyConfig, 'listeners' | 'clusters'>,
+  fault: (path: (string | number)[], message: string) => void,
+): void {
+  const requested = new Set(config.listeners.flatMap(chainsOf).flatMap(requestClusters));
+  const asking = config.listeners.filter(({ originalDestination }) => !originalDestination);
+  const unaware = new Set(asking.flatMap(chainsOf).map(({ cluster }) => cluster));
+  config.clusters.forEach(({ name, proxyProtocol, endpoints }, at) => {
+    if (proxyProtocol !== undefined && requested.has(name)) {
+      const message =
+        'requests of several clients share a connection, so only a relay can name one';
+      fault(['clusters', at, 'proxyProtocol'], message);
+    }
+    if (endpoints !== 'original') return;
+    if (requested.has(name)) {
+      fault(
+        ['clusters', at, 'endpoints'],
+        'requests are routed, so only a relay can go where it was going',
+      );
+    }
+    if (unaware.has(name)) {
+      fault(['clusters', at, 'endpoints'], 'its listeners need originalDestination: true');
+    }
+  });
+}
+
+function checkWorkers(
+  config: Pick<ProxyConfig, 'listeners' | 'accessLog'>,
+  fault: (path: (string | number)[], message: string) => void,
+): void {
+  config.listeners.forEach(({ address }, at) => {
+    if (isSharedPort(address)) return;
+    fault(['listeners', at, 'address'], 'workers share a TCP port that is named, and not port 0');
+  });
+  // Lines longer than the kernel's bound for a pipe would be mixed with those of other processes.
+  if (config.accessLog === 'stdout') {
+    fault(['accessLog'], 'several workers need a file that they can append to, or off');
+  }
+}
+
+/** Of an address with a fault nothing is known. */
+function isSharedPort(address: unknown): boolean {
+  return typeof address === 'object' && address !== null && 'port' in address && address.port !== 0;
+}
+
+/** Clusters that are sent requests, over connections which they share. */
+export function requestClusters(chain: ChainConfig): string[] {
+  return [...(chain.routes ?? []), ...(chain.connect ?? [])].map(({ cluster }) => cluster);
+}
+
+/** Whether any listener or cluster speaks TLS. */
+export function speaksTls(config: Pick<ProxyConfig, 'listeners' | 'clusters'>): boolean {
+  const chains = config.listeners.flatMap(chainsOf);
+  return [...chains, ...config.clusters].some((each) => each.tls !== undefined);
+}
 
 function uniqueNames(
   items: readonly { readonly name: string }[],

@@ -3,3 +3,6 @@
 export type { BoundListener } from './admin/proxy-view.ts';
 export { parseProxyConfig, type ProxyConfig } from './config.ts';
 export { type ProxyDeps, type RunningProxy, startProxy } from './proxy.ts';
+export { workerConfig } from './workers/worker-config.ts';
+export { type WorkerProcess, WorkersError } from './workers/worker-set.ts';
+export { type RunningWorkers, startProxyWorkers } from './workers/workers.ts';

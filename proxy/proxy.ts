@@ -2,6 +2,7 @@
 
 import type { Writable } from 'node:stream';
 import {
+  afterTurn,
   type Clock,
   type Closable,
   type Logger,
@@ -17,18 +18,23 @@ import { type AccessLog, createAccessLog, noAccessLog } from './access-log.ts';
 import { startAdmin } from './admin/admin-server.ts';
 import type { BoundListener } from './admin/proxy-view.ts';
 import { viewOf } from './admin/view-of.ts';
-import type { ClusterConfig, ListenerConfig, ProxyConfig } from './config.ts';
+import { type ClusterConfig, type ProxyConfig, requestClusters } from './config.ts';
+import { chainsOf, type ListenerConfig } from './listener-config.ts';
+import { ConnectionCount } from './net/connection-limits.ts';
+import type { ConnectionDeps } from './net/connection.ts';
 import { Deadlines } from './net/deadlines.ts';
 import { createDialer, type Dialer } from './net/dialer.ts';
 import type { TlsMaterial } from './net/mtls/tls-material.ts';
+import type { LostTrust } from './net/mtls/live-peers.ts';
 import { TlsSource } from './net/mtls/tls-source.ts';
+import { WriteTurn } from './net/write-turn.ts';
 import { Cluster } from './proxy/cluster.ts';
-import { startInbound } from './proxy/inbound.ts';
-import { startOutbound } from './proxy/outbound.ts';
 import { RequestIds } from './proxy/request-id.ts';
-import { type DirectionDeps, protocolsOf, type ServingListener } from './proxy/serving-listener.ts';
+import { protocolsOf } from './proxy/serving-chain.ts';
+import { type ServingListener, startServing } from './proxy/serving-listener.ts';
 import { createPoolStats, createProxyStats, type ProxyStats } from './proxy/stats.ts';
 import { type SdsClient, startSdsClient } from './sds/sds-client.ts';
+import type { PoolStats } from './stream/pool.ts';
 
 export interface ProxyDeps {
   readonly clock: Clock;
@@ -67,22 +73,48 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
 async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Promise<RunningProxy> {
   const { clock, random, log } = deps;
   const stats = createProxyStats();
-  const deadlines = new Deadlines(clock);
+  const connections = { deadlines: new Deadlines(clock), writes: new WriteTurn(afterTurn) };
   // Secrets first: listeners and clusters ask this one source at every handshake.
   const sds = startSecrets(config, deps, scope);
   const material = sds?.material ?? new WatchSource<TlsMaterial | undefined>(undefined);
-  const tlsSource = new TlsSource(material, clock);
+  const { supersededAgeMax } = config.tls;
+  const superseded =
+    supersededAgeMax === undefined
+      ? undefined
+      : { ageMsMax: supersededAgeMax, drainMs: config.timeouts.drain };
+  const tlsSource = new TlsSource(material, clock, superseded);
+  scope.onClose(() => tlsSource.close());
   const accessLog = scope.add(openAccessLog(config, deps, scope));
   // Then clusters, so that routes can name them.
-  const clusters = startClusters(config, { log, tlsSource, deadlines, stats, scope });
+  const clusters = startClusters(config, { clock, log, tlsSource, connections, stats, scope });
   scope.onClose(tlsSource.subscribe(() => retireAll(clusters)));
   // Then listeners, which make all of it reachable.
-  const timeouts = { headMs: config.timeouts.head, idleMs: config.timeouts.idle };
+  const timeouts = {
+    headMs: config.timeouts.head,
+    idleMs: config.timeouts.idle,
+    tunnelIdleMs: config.timeouts.tunnelIdle,
+  };
   const requestIds = new RequestIds(random);
-  const shared = { clock, log, deadlines, tlsSource, clusters, accessLog, requestIds, stats };
+  const shared = {
+    ...connections,
+    clock,
+    log,
+    tlsSource,
+    clusters,
+    accessLog,
+    requestIds,
+    stats,
+    timeouts,
+    connections: new ConnectionCount(config.connectionsMax),
+    firstBytesMsMax: config.timeouts.firstBytes,
+    handshakeMsMax: config.timeouts.handshake,
+    detectMsMax: config.timeouts.detect,
+  };
   const serving: ServingListener[] = [];
   for (const listener of config.listeners) {
-    serving.push(await startDirection(listener, { ...shared, timeouts }, scope));
+    const started = await startServing(listener, shared);
+    scope.add(started.listener);
+    serving.push(started);
   }
   // Last the admin port, since it shows the others.
   let isDraining = false;
@@ -116,13 +148,16 @@ async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Pro
 
 function startSecrets(config: ProxyConfig, deps: ProxyDeps, scope: Scope): SdsClient | undefined {
   if (config.sds === undefined) return undefined;
-  return scope.add(startSdsClient({ ...config.sds, node: config.node }, deps));
+  return scope.add(
+    startSdsClient({ ...config.sds, node: config.node, minVersion: config.tls.minVersion }, deps),
+  );
 }
 
 interface ClusterDeps {
+  readonly clock: Clock;
   readonly log: Logger;
   readonly tlsSource: TlsSource;
-  readonly deadlines: Deadlines;
+  readonly connections: ConnectionDeps;
   readonly stats: ProxyStats;
   readonly scope: Scope;
 }
@@ -133,41 +168,42 @@ function startClusters(config: ProxyConfig, deps: ClusterDeps): ReadonlyMap<stri
   for (const cluster of config.clusters) {
     const counters = createPoolStats();
     deps.stats.clusters.set(cluster.name, counters);
-    const dialer = dialerOf(cluster, config, deps);
+    const dialer = dialerOf(cluster, config, deps, counters);
     clusters.set(
       cluster.name,
-      deps.scope.add(new Cluster({ ...cluster, timeouts }, dialer, counters)),
+      deps.scope.add(
+        new Cluster(
+          { ...cluster, timeouts },
+          { clock: deps.clock, deadlines: deps.connections.deadlines, dialer, stats: counters },
+        ),
+      ),
     );
   }
   return clusters;
 }
 
-function dialerOf(cluster: ClusterConfig, config: ProxyConfig, deps: ClusterDeps): Dialer {
-  const { deadlines, tlsSource: source } = deps;
+function dialerOf(
+  cluster: ClusterConfig,
+  config: ProxyConfig,
+  deps: ClusterDeps,
+  counters: PoolStats,
+): Dialer {
+  const { connections, tlsSource: source } = deps;
   const log = deps.log.with({ cluster: cluster.name });
-  const dialing = { log, deadlines, connectMsMax: config.timeouts.connect };
+  const onEnded = (why: LostTrust): void => {
+    counters[endedCounters[why]] += 1;
+  };
+  const { proxyProtocol } = cluster;
+  const connectMsMax = config.timeouts.connect;
+  const dialing = { ...connections, log, connectMsMax, proxyProtocol, onEnded };
   if (cluster.tls === undefined) return createDialer(undefined, dialing);
   // ALPN has to say what the cluster is for, and that stands with the listeners that use it.
-  const protocols = protocolsOf(isForHttp1(cluster.name, config) ? 'http1' : 'tcp');
+  const protocols = protocolsOf(isForHttp(cluster.name, config) ? cluster.protocol : 'tcp');
   return createDialer({ source, policy: parsePeerPolicy(cluster.tls.expect), protocols }, dialing);
 }
 
-function isForHttp1(name: string, config: ProxyConfig): boolean {
-  return config.listeners.some((each) => each.routes?.some((route) => route.cluster === name));
-}
-
-async function startDirection(
-  config: ListenerConfig,
-  deps: DirectionDeps,
-  scope: Scope,
-): Promise<ServingListener> {
-  const { tls } = config;
-  const serving =
-    tls === undefined
-      ? await startOutbound(config, deps)
-      : await startInbound({ ...config, tls }, deps);
-  scope.add(serving.listener);
-  return serving;
+function isForHttp(name: string, config: ProxyConfig): boolean {
+  return config.listeners.flatMap(chainsOf).some((chain) => requestClusters(chain).includes(name));
 }
 
 function openAccessLog(config: ProxyConfig, deps: ProxyDeps, scope: Scope): AccessLog {
@@ -180,8 +216,15 @@ function openAccessLog(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Acce
 }
 
 function bound(config: ListenerConfig, port: number): BoundListener {
-  const { name, address, protocol } = config;
-  return { name, host: address.host, port, protocol, tls: config.tls !== undefined };
+  const { name, address } = config;
+  const chains = chainsOf(config);
+  return {
+    name,
+    host: 'path' in address ? `unix:${address.path}` : address.host,
+    port,
+    protocol: [...new Set(chains.map((chain) => chain.protocol))].join(', '),
+    tls: chains.some((chain) => chain.tls !== undefined),
+  };
 }
 
 function retireAll(clusters: ReadonlyMap<string, Cluster>): void {
@@ -203,5 +246,11 @@ async function drain(
     await sleep(clock, drainPollMs);
   }
 }
+
+const endedCounters = {
+  revoked: 'peersRevoked',
+  untrusted: 'peersUntrusted',
+  superseded: 'superseded',
+} as const satisfies Record<LostTrust, keyof PoolStats>;
 
 const drainPollMs = 50;

@@ -3,7 +3,7 @@
 import { Agent, request as httpRequest } from 'node:http';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { certificateSecret, validationSecret } from '../test/fakes/fake-sds.ts';
+import { validationSecret } from '../test/fakes/fake-sds.ts';
 import {
   okResponse,
   ProxyMesh,
@@ -11,7 +11,8 @@ import {
   type TestSidecar,
   until,
 } from '../test/fakes/proxy-mesh.ts';
-import { makeTestPki, type TestPki } from '../test/fakes/test-pki.ts';
+import { rotate } from '../test/fakes/rotating-pair.ts';
+import { makeTestPki } from '../test/fakes/test-pki.ts';
 
 let mesh: ProxyMesh;
 beforeAll(async () => {
@@ -62,12 +63,6 @@ function traffic(port: number): Traffic {
       return { sent, failed };
     },
   };
-}
-
-async function rotate(sidecar: TestSidecar, pki: TestPki, id: string): Promise<void> {
-  const before = sidecar.proxy.material.current()?.identity;
-  sidecar.sds?.set(certificateSecret(await pki.issueLeaf({ id })));
-  await until(() => sidecar.proxy.material.current()?.identity !== before);
 }
 
 async function trust(sidecar: TestSidecar, pem: string): Promise<void> {

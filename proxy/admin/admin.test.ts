@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ListenError } from '../../rpc/index.ts';
+import { hostileTargets, statusLineOf } from '../../test/fakes/hostile-targets.ts';
 import {
   get,
   isReady,
@@ -44,6 +45,18 @@ test('the admin port shows listeners, counters and certificates, and no byte of 
   );
   expect((await get(admin, '/nothing')).status).toBe(404);
   expect((await get(admin, '/stats', { method: 'POST' })).status).toBe(405);
+});
+
+test.each(hostileTargets)('%s is refused, and the next request is served', async (target) => {
+  const sidecar = await mesh.sidecar(undefined, {
+    listeners: [
+      { name: 'in', address: '127.0.0.1:0', plaintext: true, protocol: 'tcp', cluster: 'app' },
+    ],
+    clusters: [{ name: 'app', endpoints: ['127.0.0.1:9'] }],
+  });
+  const port = sidecar.proxy.adminPort;
+  expect(await statusLineOf({ port }, target)).toBe('HTTP/1.1 400 Bad Request');
+  expect(await statusLineOf({ port }, '/livez')).toBe('HTTP/1.1 200 OK');
 });
 
 test('a port in use is one line that names it, and nothing of the proxy stays', async () => {

@@ -1,8 +1,22 @@
 /** The counters in Prometheus' text format, derived from their names so that none can be forgotten. */
 
-import type { StatsView } from './proxy-view.ts';
+/** What of the stats there are metrics of; those of one proxy, or of several workers together. */
+export interface MeasuredStats {
+  readonly memory: { readonly rssBytes: number };
+  readonly listeners: Readonly<Record<string, object>>;
+  readonly clusters: Readonly<Record<string, object>>;
+  readonly secrets: readonly {
+    readonly name: string;
+    readonly accepted: number;
+    readonly refused: number;
+    readonly streams: number;
+    readonly isConnected: boolean;
+  }[];
+  readonly tlsGeneration: number;
+  readonly accessLogDropped: number;
+}
 
-export function prometheusText(stats: StatsView): string {
+export function prometheusText(stats: MeasuredStats): string {
   const families = new Map<string, string[]>();
   const add = (name: string, labels: string, value: number): void => {
     const lines = families.get(name) ?? [];

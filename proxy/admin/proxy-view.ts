@@ -3,7 +3,7 @@
 import type { TlsMaterial } from '../net/mtls/tls-material.ts';
 import type { ListenerCounters } from '../proxy/stats.ts';
 import type { SecretStatus } from '../sds/sds-client.ts';
-import type { PoolStats } from '../stream/pool-ping-pong.ts';
+import type { PoolStats } from '../stream/pool.ts';
 
 export interface BoundListener {
   readonly name: string;

@@ -2,7 +2,7 @@
 
 import type { Clock, Watch } from '../../core/index.ts';
 import type { AccessLog } from '../access-log.ts';
-import type { ProxyConfig } from '../config.ts';
+import { type ProxyConfig, speaksTls } from '../config.ts';
 import type { TlsMaterial } from '../net/mtls/tls-material.ts';
 import type { ProxyStats } from '../proxy/stats.ts';
 import type { SecretStatus } from '../sds/sds-client.ts';
@@ -22,7 +22,7 @@ export interface ViewedParts {
 export function viewOf(parts: ViewedParts): ProxyView {
   const { clock, config, listeners, stats, accessLog, material, secrets, isDraining } = parts;
   const startedMs = clock.monotonicMs();
-  const needsTls = [...config.listeners, ...config.clusters].some((each) => each.tls !== undefined);
+  const needsTls = speaksTls(config);
   return {
     nowMs: () => clock.wallMs(),
     material: () => material.current(),

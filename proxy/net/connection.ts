@@ -3,34 +3,52 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { nextTick } from 'node:process';
+import { TLSSocket } from 'node:tls';
 import type { SpiffeId } from '../../spiffe/index.ts';
+import { addressText, type Endpoints } from './address.ts';
 import { type Deadlines, type Expiring, never } from './deadlines.ts';
 import type { Inlet } from './inlet.ts';
+import type { Flushable, WriteTurn } from './write-turn.ts';
 
 /** Whoever speaks over a connection. The connection calls; nothing here is called after `onClose`. */
 export interface ConnectionListener {
   onData(bytes: Buffer): void;
   /** After a {@link Connection.write} that answered false: there is room again. */
   onDrain(): void;
+  /** At the end of a turn, after {@link Connection.requestFlush}: what is written now leaves with the rest. */
+  onFlush?(): void;
   /** The peer sends nothing more. It may still read. */
   onEnd(): void;
   onDeadline(): void;
+  /** The connection is soon to end: what is under way may end by itself, nothing new is begun. */
+  onRetire?(): void;
   /** Once, however the connection ended. `reason` is set when it ended by a fault. */
   onClose(reason: string | undefined): void;
 }
 
+/** What all connections of a proxy share. */
+export interface ConnectionDeps {
+  readonly deadlines: Deadlines;
+  readonly writes: WriteTurn;
+}
+
 /**
- * Writes are gathered and given to the socket once, after the event that caused them has been handled:
+ * Writes are gathered and given to the socket once, at the end of the turn of the event loop that caused them:
  * more than half of what a proxy costs is system calls.
  */
-export class Connection implements Expiring {
+export class Connection implements Expiring, Flushable {
   /** Who the peer proved to be; undefined on a plaintext connection. */
   readonly peer: SpiffeId | undefined;
   readonly remoteAddress: string;
+  /** Both ends as the client sees them, which whoever stands before us may have told; undefined on a dialled one. */
+  readonly endpoints: Endpoints | undefined;
+  /** What ALPN agreed on, if anything. */
+  readonly alpn: string | undefined;
   deadlineMs = never;
 
   readonly #socket: Socket;
   readonly #deadlines: Deadlines;
+  readonly #writes: WriteTurn;
   readonly #inlet: Inlet | undefined;
   #listener: ConnectionListener | undefined;
   /** What waits for the flush: nearly always one piece or two, so only a third needs a list. */
@@ -43,24 +61,36 @@ export class Connection implements Expiring {
   #isBlocked = false;
   #isEnding = false;
   #isClosed = false;
+  #putBack: Buffer | undefined;
+  #hasEnded = false;
   #reason: string | undefined;
 
   /** `inlet` is given where the socket was opened with one. */
   constructor(
     socket: Socket,
     peer: SpiffeId | undefined,
-    deadlines: Deadlines,
+    deps: ConnectionDeps,
     inlet: Inlet | undefined,
+    endpoints?: Endpoints,
   ) {
     this.#socket = socket;
+    this.endpoints = endpoints;
+    const alpn = socket instanceof TLSSocket ? socket.alpnProtocol : null;
+    this.alpn = typeof alpn === 'string' ? alpn : undefined;
     this.#inlet = inlet;
     this.peer = peer;
-    this.remoteAddress = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
-    this.#deadlines = deadlines;
-    deadlines.add(this);
+    this.remoteAddress =
+      endpoints === undefined
+        ? `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`
+        : addressText(endpoints.source);
+    this.#deadlines = deps.deadlines;
+    this.#writes = deps.writes;
+    this.#deadlines.add(this);
     socket.on('drain', () => this.#onDrain());
     socket.on('end', () => {
-      if (!this.#isClosed) this.#listener?.onEnd();
+      // An end goes behind what was put back.
+      this.#hasEnded = true;
+      if (this.#putBack === undefined && !this.#isClosed) this.#listener?.onEnd();
     });
     socket.on('error', (error) => {
       this.#reason ??= error.message;
@@ -72,16 +102,47 @@ export class Connection implements Expiring {
     return this.#isClosed;
   }
 
-  /** Begins to read. A second call hands the connection over to another listener. */
+  /** Application bytes so far. The socket counts them anyway, so that nobody pays who does not ask. */
+  get bytesReceived(): number {
+    return this.#socket.bytesRead;
+  }
+
+  /** Bytes given to the socket. What still waits for the end of the turn is not among them. */
+  get bytesSent(): number {
+    return this.#socket.bytesWritten;
+  }
+
+  /**
+   * Begins to read. A second call hands the connection over to another listener, which is given first what
+   * was {@link putBack}.
+   */
   attach(listener: ConnectionListener): void {
     const isFirst = this.#listener === undefined;
     this.#listener = listener;
+    // Not inside this call: who attaches is often still being made.
+    if (this.#putBack !== undefined) nextTick(giveBack, this);
     if (!isFirst) return;
     const receive = (bytes: Buffer): void => {
       if (!this.#isClosed) this.#listener?.onData(bytes);
     };
     if (this.#inlet === undefined) this.#socket.on('data', receive);
     else this.#inlet.open(receive);
+  }
+
+  /** Has the next listener begin with these bytes. Until it is attached nothing more is read. */
+  putBack(bytes: Buffer): void {
+    this.#putBack = bytes;
+    this.pause();
+  }
+
+  /** For {@link giveBack} alone. */
+  giveBackNow(): void {
+    const bytes = this.#putBack;
+    if (bytes === undefined || this.#isClosed) return;
+    this.#putBack = undefined;
+    this.resume();
+    if (bytes.length > 0) this.#listener?.onData(bytes);
+    if (this.#hasEnded && !this.#isClosed) this.#listener?.onEnd();
   }
 
   /** Takes the bytes, which must not be changed afterwards. False asks the caller to wait for `onDrain`. */
@@ -92,7 +153,7 @@ export class Connection implements Expiring {
     else this.#further.push(bytes);
     this.#pendingBytes += bytes.length;
     this.#scheduleFlush();
-    if (this.#pendingBytes + this.#socket.writableLength < this.#socket.writableHighWaterMark) {
+    if (this.#pendingBytes + this.#socket.writableLength < highMarkBytes) {
       return !this.#isBlocked;
     }
     this.#isBlocked = true;
@@ -106,17 +167,40 @@ export class Connection implements Expiring {
     this.#scheduleFlush();
   }
 
-  /** Ends after what was written has been taken by the peer's side; whatever still arrives is dropped. */
-  endAndDiscard(): void {
+  /**
+   * Ends after what was written has been taken by the peer's side, for which it has `takeMs`; whatever
+   * still arrives is dropped.
+   */
+  endAndDiscard(takeMs: number): void {
     this.end();
     this.attach(discard(this));
+    this.expireIn(takeMs);
+    // The end is out, and with it all that stood before it.
+    this.#socket.once('finish', () => this.expireIn(discardMsMax));
     this.resume();
+  }
+
+  /** Asks whoever speaks over it to come to an end. */
+  retire(): void {
+    this.#listener?.onRetire?.();
   }
 
   /** Drops the connection at once, with whatever was not sent. */
   destroy(reason?: string): void {
     this.#reason ??= reason;
     this.#socket.destroy();
+  }
+
+  /** As `destroy`, in a way that a peer cannot take for an end. */
+  breakOff(reason: string): void {
+    // Where only the end of a connection tells the end of what was said, a reset tells that it was not all of
+    // it. In TLS the missing `close_notify` does (RFC 8446 §6.1); a Unix socket has neither.
+    if (this.#socket instanceof TLSSocket || this.#socket.remotePort === undefined) {
+      this.destroy(reason);
+      return;
+    }
+    this.#reason ??= reason;
+    this.#socket.resetAndDestroy();
   }
 
   pause(): void {
@@ -141,14 +225,20 @@ export class Connection implements Expiring {
     else this.#listener.onDeadline();
   }
 
+  /** Has the listener's `onFlush` called at the end of this turn, so that it can gather what it writes. */
+  requestFlush(): void {
+    this.#scheduleFlush();
+  }
+
   #scheduleFlush(): void {
     if (this.#isFlushScheduled) return;
     this.#isFlushScheduled = true;
-    nextTick(flush, this);
+    this.#writes.add(this);
   }
 
-  /** Only for `flush` below, which exists so that scheduling needs no closure. */
+  /** For {@link WriteTurn} alone. */
   flushNow(): void {
+    if (!this.#isClosed) this.#listener?.onFlush?.();
     this.#isFlushScheduled = false;
     if (this.#isClosed) return;
     if (this.#first !== undefined) this.#writeOnce(this.#first);
@@ -198,14 +288,13 @@ export class Connection implements Expiring {
   }
 }
 
-function flush(connection: Connection): void {
-  connection.flushNow();
+function giveBack(connection: Connection): void {
+  connection.giveBackNow();
 }
 
 /** Reads to the end, so that closing sends what we wrote and not a reset, but not for ever. */
 function discard(connection: Connection): ConnectionListener {
   let dropped = 0;
-  connection.expireIn(discardMsMax);
   return {
     onData(bytes) {
       dropped += bytes.length;
@@ -218,6 +307,10 @@ function discard(connection: Connection): ConnectionListener {
     onClose() {},
   };
 }
+
+// What may wait for a peer that takes nothing. Node's own mark is 16 KiB, a single TLS record: whoever relays a
+// stream would be stopped and started at each. Two reads may wait here instead, as little as keeps both sides busy.
+const highMarkBytes = 128 * 1024;
 
 // Below this, copying head and body together is cheaper than handing the kernel a list of them.
 const joinBytesMax = 16 * 1024;

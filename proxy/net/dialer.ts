@@ -1,15 +1,21 @@
 /** Opens a connection to an endpoint, in mutual TLS where the cluster says so and never in clear then. */
 
+import type { Buffer } from 'node:buffer';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Logger } from '../../core/index.ts';
 import type { PeerPolicy } from '../../policies/index.ts';
 import { peerChainOf } from '../../rpc/index.ts';
-import { Connection } from './connection.ts';
-import { type Deadlines, type Expiring, never } from './deadlines.ts';
+import { Connection, type ConnectionDeps } from './connection.ts';
+import { type Expiring, never } from './deadlines.ts';
 import { Inlet } from './inlet.ts';
-import type { Address } from './listener.ts';
+import { type Address, type Endpoints, noAddress } from './address.ts';
+import type { LostTrust } from './mtls/live-peers.ts';
 import type { TlsSource } from './mtls/tls-source.ts';
+import {
+  encodeProxyHeader,
+  type ProxyProtocolVersion,
+} from './proxy-protocol/encode-proxy-header.ts';
 
 export interface DialerTls {
   readonly source: TlsSource;
@@ -25,38 +31,57 @@ export type DialOutcome =
   | { readonly kind: 'failed'; readonly code: DialFailure; readonly detail: string };
 
 export interface Dialer {
-  /** Calls `done` once, never before it returns. */
-  dial(endpoint: Address, done: (outcome: DialOutcome) => void): void;
+  /**
+   * Calls `done` once, never before it returns. `from` is the connection this one is dialled for, where it is
+   * for one alone: a dialer with a PROXY protocol tells of it.
+   */
+  dial(endpoint: Address, done: (outcome: DialOutcome) => void, from?: Endpoints): void;
   /** The generation of TLS material that a new connection would have; 0 in clear. */
   generation(): number;
 }
 
-export interface DialerDeps {
+export interface DialerDeps extends ConnectionDeps {
   readonly log: Logger;
-  readonly deadlines: Deadlines;
   readonly connectMsMax: number;
+  /** Begins each connection with a PROXY header, before TLS. */
+  readonly proxyProtocol: ProxyProtocolVersion | undefined;
+  /** A live connection is ended because what it stood on was withdrawn. */
+  readonly onEnded: (why: LostTrust) => void;
 }
 
 export function createDialer(tls: DialerTls | undefined, deps: DialerDeps): Dialer {
   return {
     generation: () => tls?.source.generation() ?? 0,
-    dial(endpoint, done) {
+    dial(endpoint, done, from) {
       const attempt = new DialAttempt(deps, done);
-      if (tls === undefined) dialClear(endpoint, attempt);
-      else dialTls(endpoint, tls, attempt);
+      const { proxyProtocol } = deps;
+      const unknown = { source: noAddress, destination: noAddress };
+      const header =
+        proxyProtocol === undefined ? undefined : encodeProxyHeader(proxyProtocol, from ?? unknown);
+      if (tls === undefined) dialClear(endpoint, header, attempt);
+      else dialTls(endpoint, header, tls, attempt, deps);
     },
   };
 }
 
-function dialClear(endpoint: Address, attempt: DialAttempt): void {
+function dialClear(endpoint: Address, header: Buffer | undefined, attempt: DialAttempt): void {
   const { onread } = attempt.inlet;
   const options = { ...endpoint, allowHalfOpen: true, noDelay: true, keepAlive: true, onread };
   const socket = connectTcp(options);
   attempt.watch(socket, 'connect');
-  socket.once('connect', () => attempt.succeed(socket, undefined, 0));
+  socket.once('connect', () => {
+    if (header !== undefined) socket.write(header);
+    attempt.succeed(socket, undefined, 0);
+  });
 }
 
-function dialTls(endpoint: Address, tls: DialerTls, attempt: DialAttempt): void {
+function dialTls(
+  endpoint: Address,
+  header: Buffer | undefined,
+  tls: DialerTls,
+  attempt: DialAttempt,
+  deps: DialerDeps,
+): void {
   const answer = tls.source.current();
   if (answer.kind === 'not_ready') {
     attempt.failLater('tls_not_ready', answer.detail);
@@ -64,9 +89,10 @@ function dialTls(endpoint: Address, tls: DialerTls, attempt: DialAttempt): void 
   }
   const { material } = answer;
   const options = {
-    ...endpoint,
+    ...(header === undefined
+      ? { ...endpoint, onread: attempt.inlet.onread }
+      : { socket: attempt.behind(header, endpoint) }),
     allowHalfOpen: true,
-    onread: attempt.inlet.onread,
     secureContext: material.identity.context,
     // The server is judged below. Its SPIFFE ID is what counts, so no host name is compared.
     rejectUnauthorized: false,
@@ -83,9 +109,15 @@ function dialTls(endpoint: Address, tls: DialerTls, attempt: DialAttempt): void 
     if (outcome.kind === 'refused') attempt.fail('peer_refused', outcome.detail);
     else {
       const connection = attempt.succeed(socket, outcome.id, material.generation);
-      const forget = tls.source.watchPeer(outcome.certificate, (reason) => {
-        attempt.revoked(outcome.id, reason);
-        connection.destroy(reason);
+      const forget = tls.source.watchPeer({
+        ...outcome,
+        generation: material.generation,
+        retire: () => connection.retire(),
+        end(why, reason) {
+          deps.onEnded(why);
+          deps.log.warn('a TLS connection was ended', { peer: outcome.id, reason });
+          connection.destroy(reason);
+        },
       });
       socket.once('close', forget);
     }
@@ -95,18 +127,27 @@ function dialTls(endpoint: Address, tls: DialerTls, attempt: DialAttempt): void 
 /** One dial's end, whichever of its causes comes first. */
 class DialAttempt implements Expiring {
   readonly inlet = new Inlet();
+  #hasInlet = true;
   deadlineMs: number;
-  readonly #deadlines: Deadlines;
-  readonly #log: Logger;
+  readonly #deps: DialerDeps;
   #socket: Socket | undefined;
   #done: ((outcome: DialOutcome) => void) | undefined;
 
   constructor(deps: DialerDeps, done: (outcome: DialOutcome) => void) {
-    this.#deadlines = deps.deadlines;
-    this.#log = deps.log;
+    this.#deps = deps;
     this.#done = done;
     this.deadlineMs = deps.deadlines.in(deps.connectMsMax);
     deps.deadlines.add(this);
+  }
+
+  /** A socket that sends the header as soon as it can, ahead of the handshake that is made over it. */
+  behind(header: Buffer, endpoint: Address): Socket {
+    const socket = connectTcp({ ...endpoint, allowHalfOpen: true, noDelay: true, keepAlive: true });
+    socket.on('error', (error) => this.fail('connect', error.message));
+    socket.write(header);
+    // Node gives a TLS socket over another one no buffer to read into.
+    this.#hasInlet = false;
+    return socket;
   }
 
   watch(socket: Socket, code: 'connect' | 'tls'): void {
@@ -121,7 +162,12 @@ class DialAttempt implements Expiring {
   }
 
   succeed(socket: Socket, peer: Connection['peer'], generation: number): Connection {
-    const connection = new Connection(socket, peer, this.#deadlines, this.inlet);
+    const connection = new Connection(
+      socket,
+      peer,
+      this.#deps,
+      this.#hasInlet ? this.inlet : undefined,
+    );
     this.#finish({ kind: 'connected', connection, generation });
     return connection;
   }
@@ -129,13 +175,9 @@ class DialAttempt implements Expiring {
   fail(code: DialFailure, detail: string): void {
     if (code === 'peer_refused' && this.#done !== undefined) {
       const peer = `${this.#socket?.remoteAddress ?? '?'}:${this.#socket?.remotePort ?? 0}`;
-      this.#log.warn('a TLS server was refused', { peer, reason: detail });
+      this.#deps.log.warn('a TLS server was refused', { peer, reason: detail });
     }
     this.#finish({ kind: 'failed', code, detail });
-  }
-
-  revoked(peer: Connection['peer'], reason: string): void {
-    this.#log.warn('a TLS server was revoked', { peer, reason });
   }
 
   /** For a failure known at once: the caller is still inside `dial`. */
@@ -152,7 +194,7 @@ class DialAttempt implements Expiring {
     if (done === undefined) return;
     this.#done = undefined;
     this.deadlineMs = never;
-    this.#deadlines.delete(this);
+    this.#deps.deadlines.delete(this);
     if (outcome.kind === 'failed') this.#socket?.destroy();
     done(outcome);
   }

@@ -1,50 +1,75 @@
 /** Endpoints that serve the same thing: each with its pool, taken in turn. */
 
-import type { Closable } from '../../core/index.ts';
+import type { Clock, Closable } from '../../core/index.ts';
+import type { Deadlines } from '../net/deadlines.ts';
 import type { DialOutcome, Dialer } from '../net/dialer.ts';
-import type { Address } from '../net/listener.ts';
-import type { ClientTimeouts } from '../stream/client-connection.ts';
-import { PingPongPool, type PoolStats } from '../stream/pool-ping-pong.ts';
+import type { Address, Endpoints } from '../net/address.ts';
+import type { Pool, PoolStats } from '../stream/pool.ts';
+import { MultiplexPool } from '../stream/pool-multiplex.ts';
+import { PingPongPool } from '../stream/pool-ping-pong.ts';
+import type { ClientTimeouts } from '../stream/stream.ts';
 
 export interface ClusterOptions {
   readonly name: string;
-  readonly endpoints: readonly Address[];
+  /** `original`: each connection goes where it was going before it was redirected to us. */
+  readonly endpoints: readonly Address[] | 'original';
   readonly connectionsMax: number;
   readonly timeouts: ClientTimeouts;
+  /** What the endpoints are spoken to in, where it is HTTP. */
+  readonly protocol: 'http1' | 'http2';
+}
+
+export interface ClusterDeps {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly dialer: Dialer;
+  readonly stats: PoolStats;
 }
 
 export class Cluster implements Closable {
   readonly name: string;
+  /** What its endpoints are spoken to in, where it is HTTP. */
+  readonly protocol: ClusterOptions['protocol'];
   /** How many endpoints one request may try before it is told that none answers. */
   readonly attemptsMax: number;
-  readonly #pools: readonly PingPongPool[];
+  readonly #pools: readonly Pool[];
+  readonly #goesOn: boolean;
   readonly #dialer: Dialer;
   readonly #stats: PoolStats;
   #turn = 0;
 
-  constructor(options: ClusterOptions, dialer: Dialer, stats: PoolStats) {
-    const { endpoints, connectionsMax, timeouts } = options;
+  constructor(options: ClusterOptions, deps: ClusterDeps) {
+    const { connectionsMax, timeouts } = options;
+    const endpoints = options.endpoints === 'original' ? [] : options.endpoints;
     this.name = options.name;
-    this.attemptsMax = Math.min(endpoints.length, endpointsTriedMax);
-    this.#pools = endpoints.map(
-      (endpoint) => new PingPongPool({ endpoint, connectionsMax, timeouts }, dialer, stats),
-    );
-    this.#dialer = dialer;
-    this.#stats = stats;
+    this.protocol = options.protocol;
+    this.#goesOn = options.endpoints === 'original';
+    this.attemptsMax = this.#goesOn ? 1 : Math.min(endpoints.length, endpointsTriedMax);
+    this.#pools = endpoints.map((endpoint) => {
+      const pool = { endpoint, connectionsMax, timeouts };
+      return options.protocol === 'http2'
+        ? new MultiplexPool(pool, deps)
+        : new PingPongPool(pool, deps.dialer, deps.stats);
+    });
+    this.#dialer = deps.dialer;
+    this.#stats = deps.stats;
   }
 
   /** The pool whose turn it is. */
-  nextPool(): PingPongPool {
+  nextPool(): Pool {
     const pool = this.#pools[this.#turn % this.#pools.length];
     this.#turn = (this.#turn + 1) % this.#pools.length;
-    // The config demands an endpoint, so there is always one.
+    // The config demands an endpoint of who is sent requests, so there is always one.
     if (pool === undefined) throw new RangeError(`cluster ${this.name} has no endpoint`);
     return pool;
   }
 
-  /** A connection of its own to the endpoint whose turn it is, for protocols without exchanges. */
-  dial(done: (outcome: DialOutcome) => void): void {
-    this.#dialer.dial(this.nextPool().endpoint, (outcome) => {
+  /**
+   * A connection for `from` alone, to where it was going or to the endpoint whose turn it is, for protocols
+   * without exchanges. Calls `done` once, never before it returns.
+   */
+  dial(from: Endpoints | undefined, done: (outcome: DialOutcome) => void): void {
+    const counted = (outcome: DialOutcome): void => {
       if (outcome.kind === 'connected') {
         this.#stats.connectionsOpened += 1;
       } else {
@@ -52,7 +77,15 @@ export class Cluster implements Closable {
         if (outcome.code === 'peer_refused') this.#stats.peersRefused += 1;
       }
       done(outcome);
-    });
+    };
+    const endpoint = this.#goesOn ? from?.original : this.nextPool().endpoint;
+    if (endpoint === undefined) {
+      // Who connects to our own port would be sent back to it, again and again.
+      const detail = 'the connection was not redirected to us, so it was going nowhere else';
+      queueMicrotask(() => counted({ kind: 'failed', code: 'connect', detail }));
+      return;
+    }
+    this.#dialer.dial(endpoint, counted, from);
   }
 
   /** After a swap of secrets: idle connections of the time before are closed. */

@@ -7,41 +7,48 @@ import type { Buffer } from 'node:buffer';
 import type { Clock } from '../../core/index.ts';
 import type { AccessLog, AccessRecord } from '../access-log.ts';
 import type { DialFailure } from '../net/dialer.ts';
-import { encodeChunk, lastChunk } from '../protocol/http1/encode-chunk.ts';
-import { encodeRequestHead, encodeResponseHead } from '../protocol/http1/encode-head.ts';
-import type { HeaderBlock } from '../protocol/http1/header-block.ts';
-import { framingToward } from '../protocol/http1/message-framing.ts';
-import type { RequestHead } from '../protocol/http1/request-head.ts';
-import type { ResponseHead } from '../protocol/http1/response-head.ts';
-import type {
-  ClientConnection,
-  ResponseFailure,
-  ResponseHandler,
-} from '../stream/client-connection.ts';
-import type { PingPongPool, PoolWaiter } from '../stream/pool-ping-pong.ts';
-import type {
-  RequestFailure,
-  RequestHandler,
-  ServerConnection,
-} from '../stream/server-connection.ts';
+import { type Deadlines, type Expiring, never } from '../net/deadlines.ts';
+import type { Fields } from '../protocol/fields.ts';
+import type { Pool, PoolWaiter } from '../stream/pool.ts';
+import {
+  type ClientAbort,
+  type ClientStream,
+  hasBody,
+  isGrpc,
+  opensTunnel,
+  type RequestFailure,
+  type RequestHandler,
+  type RequestHead,
+  type ResponseFailure,
+  type ResponseHandler,
+  type ResponseHead,
+  type ServerStream,
+} from '../stream/stream.ts';
 import type { Cluster } from './cluster.ts';
-import { type ForwardedFields, requestEdits, responseEdits } from './forwarded-fields.ts';
-import { type Refusal, refusals, sendLocalReply } from './local-reply.ts';
+import { type ForwardedFields, requestEdits } from './forwarded-fields.ts';
+import { grpcTimeoutMs, grpcTrailers } from './grpc.ts';
+import { answerOf, type Refusal, refusals } from './refusals.ts';
 import type { RequestIds } from './request-id.ts';
 import { hasDotSegment, matchRoute, type Route } from './route.ts';
-import { countStatus, type RequestStats } from './stats.ts';
+import { countStatus, type RelayStats, type RequestStats } from './stats.ts';
+import { offeredUpgrade, type TunnelPolicy } from './tunnel-policy.ts';
 
 /** What all requests of one listener share. */
 export interface DownstreamDeps {
   readonly listener: string;
   readonly routes: readonly Route[];
-  readonly stats: RequestStats;
+  readonly tunnels: TunnelPolicy;
+  readonly stats: RequestStats & RelayStats;
   readonly accessLog: AccessLog;
   readonly requestIds: RequestIds;
   readonly clock: Clock;
+  readonly deadlines: Deadlines;
 }
 
-export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, AccessRecord {
+export class Downstream
+  implements RequestHandler, ResponseHandler, PoolWaiter, AccessRecord, Expiring
+{
+  deadlineMs = never;
   status = 0;
   requestBytes = 0;
   responseBytes = 0;
@@ -49,24 +56,29 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
   upstream: string | undefined;
   fault: string | undefined;
   readonly #head: RequestHead;
-  readonly #stream: ServerConnection;
+  readonly #stream: ServerStream;
   readonly #fields: ForwardedFields;
   readonly #deps: DownstreamDeps;
   readonly #startedMs: number;
+  /** The protocols that the server is offered. */
+  #offer: string | undefined;
   #cluster: Cluster | undefined;
-  #pool: PingPongPool | undefined;
-  #upstream: ClientConnection | undefined;
+  #pool: Pool | undefined;
+  #upstream: ClientStream | undefined;
   #attempts = 0;
+  #isTimed = false;
   #isRequestPaused = false;
   #isRequestEnded = false;
   #hasRetried = false;
   #hasResponseBegun = false;
-  #isResponseChunked = false;
-  #keepsAlive = false;
+  /** The response is one of gRPC, which tells at its end how the call went. */
+  #isGrpcResponse = false;
+  #isTunnel = false;
+  #isResponseEnded = false;
 
   constructor(
     head: RequestHead,
-    stream: ServerConnection,
+    stream: ServerStream,
     fields: ForwardedFields,
     deps: DownstreamDeps,
   ) {
@@ -81,13 +93,11 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
   start(): void {
     const head = this.#head;
     // 4. The codec has found the head right; what it asks for may still be nothing we carry.
-    this.#deps.stats.requests += 1;
-    if (head.method === 'CONNECT') return this.#refuse(refusals.connect);
-    // RFC 9110 §7.8: an offer may be ignored, and every client that offers h2c can go on without it.
-    const { upgrade } = head;
-    if (upgrade !== undefined && upgrade.toLowerCase() !== 'h2c') {
-      return this.#refuse(refusals.upgrade(upgrade));
-    }
+    const { stats, tunnels } = this.#deps;
+    stats.requests += 1;
+    if (head.method === 'CONNECT') return this.#connect(head);
+    if (isGrpc(head)) this.#heedTimeout(head);
+    this.#offer = offeredUpgrade(head, tunnels);
     // 5 to 7. Route. (Filters before and after routing will stand on either side of this line.)
     const { path } = head;
     if (hasDotSegment(path)) return this.#refuse(refusals.dotSegment);
@@ -96,6 +106,33 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
     // 8. Choose the endpoint whose turn it is, and ask its pool.
     this.#cluster = route.cluster;
     this.#acquire(route.cluster, false);
+  }
+
+  /** CONNECT has no path, so its authority alone says where it goes (RFC 9110 §9.3.6). */
+  #connect(head: RequestHead): void {
+    const { connects } = this.#deps.tunnels;
+    if (head.protocol === 'http2') return this.#refuse(refusals.connect);
+    const cluster = connects.get(head.target.toLowerCase());
+    if (cluster === undefined) {
+      return this.#refuse(connects.size === 0 ? refusals.connect : refusals.connectElsewhere);
+    }
+    this.#cluster = cluster;
+    this.#acquire(cluster, false);
+  }
+
+  /** A call that its client has given up is not worth an answer, nor the server's work. */
+  #heedTimeout(head: RequestHead): void {
+    const timeoutMs = grpcTimeoutMs(head.headers);
+    if (timeoutMs === undefined) return;
+    this.#isTimed = true;
+    this.deadlineMs = this.#deps.deadlines.in(timeoutMs);
+    this.#deps.deadlines.add(this);
+  }
+
+  onDeadline(): void {
+    this.#leaveUpstream('the deadline has passed');
+    this.fault = refusals.deadline.text;
+    this.#breakOff(refusals.deadline);
   }
 
   #acquire(cluster: Cluster, fresh: boolean): void {
@@ -110,14 +147,16 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
   }
 
   /** Step 9: send, and from then on pass bytes both ways. */
-  onConnection(upstream: ClientConnection): void {
+  onConnection(upstream: ClientStream): void {
     const head = this.#head;
     this.#upstream = upstream;
     this.upstream = upstream.remoteAddress;
     const { edits, requestId } = requestEdits(head, this.#fields, this.#deps.requestIds);
     this.requestId = requestId;
-    upstream.start(head.method, encodeRequestHead(head, edits), this);
-    if (this.#isRequestEnded) upstream.endRequest();
+    const offer = this.#offer;
+    const offering = offer === undefined ? edits : { ...edits, upgrade: offer };
+    upstream.start({ head, edits: offering, scheme: this.#fields.scheme }, this);
+    if (this.#isRequestEnded) upstream.endRequest(undefined);
     if (!this.#isRequestPaused) return;
     this.#isRequestPaused = false;
     this.#stream.resumeRequest();
@@ -139,58 +178,72 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
 
   onRequestBody(bytes: Buffer): void {
     this.requestBytes += bytes.length;
+    if (this.#isTunnel) this.#deps.stats.bytesUpstream += bytes.length;
     const upstream = this.#upstream;
     if (upstream === undefined) return;
-    const isChunked = this.#head.framing.kind === 'chunked';
-    if (!upstream.send(isChunked ? encodeChunk(bytes) : bytes)) this.#stream.pauseRequest();
+    if (!upstream.sendBody(bytes)) this.#stream.pauseRequest();
   }
 
   onRequestDrain(): void {
     this.#stream.resumeRequest();
   }
 
-  onRequestEnd(trailers: HeaderBlock | undefined): void {
+  onRequestEnd(trailers: Fields | undefined): void {
     this.#isRequestEnded = true;
     const upstream = this.#upstream;
     if (upstream === undefined) return;
-    if (this.#head.framing.kind === 'chunked') upstream.send(lastChunk(trailers));
-    upstream.endRequest();
+    upstream.endRequest(trailers);
+    if (this.#isResponseEnded) this.#endTunnel();
   }
 
   onInterimHead(head: ResponseHead): void {
-    // RFC 9110 §15.2: a client of HTTP/1.0 does not know 1xx.
-    if (this.#head.minorVersion === 1) this.#stream.send(encodeResponseHead(head));
+    this.#stream.sendInterim(head);
   }
 
   onResponseHead(head: ResponseHead): void {
     this.#hasResponseBegun = true;
     this.status = head.status;
-    const framing = framingToward(head.framing, this.#head.minorVersion);
-    this.#isResponseChunked = framing.kind === 'chunked';
-    // An answer before the end of the request is mostly a refusal, and the rest of the request is not read.
-    this.#keepsAlive =
-      this.#head.keepAlive &&
-      framing.kind !== 'until_close' &&
-      this.#isRequestEnded &&
-      !this.#stream.isLast;
-    const edits = responseEdits(this.#head, framing, this.#keepsAlive);
-    this.#sendResponse(encodeResponseHead(head, edits));
+    this.#isGrpcResponse = isGrpc(this.#head) && isGrpc(head);
+    if (opensTunnel(head)) return this.#openTunnel(head);
+    if (!this.#stream.sendHead(head)) this.#upstream?.pauseResponse();
+  }
+
+  /** RFC 9110 §7.8 and §9.3.6: from here on bytes are passed and not looked at, each direction to its own end. */
+  #openTunnel(head: ResponseHead): void {
+    const { stats } = this.#deps;
+    stats.tunnelsOpened += 1;
+    stats.tunnelsActive += 1;
+    this.#isTunnel = true;
+    this.#isRequestEnded = false;
+    if (!this.#stream.openTunnel(head)) this.#upstream?.pauseResponse();
+  }
+
+  #endTunnel(): void {
+    this.#upstream = undefined;
+    this.#finish();
+    this.#stream.endResponse(undefined);
   }
 
   onResponseBody(bytes: Buffer): void {
     this.responseBytes += bytes.length;
-    this.#sendResponse(this.#isResponseChunked ? encodeChunk(bytes) : bytes);
+    if (this.#isTunnel) this.#deps.stats.bytesDownstream += bytes.length;
+    if (!this.#stream.sendBody(bytes)) this.#upstream?.pauseResponse();
   }
 
   onResponseDrain(): void {
     this.#upstream?.resumeResponse();
   }
 
-  onResponseEnd(trailers: HeaderBlock | undefined): void {
+  onResponseEnd(trailers: Fields | undefined): void {
+    if (this.#isTunnel) {
+      this.#isResponseEnded = true;
+      this.#stream.endTunnel();
+      if (this.#isRequestEnded) this.#endTunnel();
+      return;
+    }
     this.#upstream = undefined;
-    if (this.#isResponseChunked) this.#stream.send(lastChunk(trailers));
     this.#finish();
-    this.#stream.endResponse(this.#keepsAlive);
+    this.#stream.endResponse(trailers);
   }
 
   onResponseFailure(failure: ResponseFailure): void {
@@ -205,49 +258,54 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
       return;
     }
     this.fault = `${failure.code}: ${failure.detail}`;
-    if (!this.#hasResponseBegun)
-      return this.#refuse(refusals.noResponse(cluster.name, failure.code));
-    this.#deps.stats.responsesCutOff += 1;
-    this.#finish();
-    // The client must not take half a response for a whole one.
-    this.#stream.abort('the response broke off');
+    if (failure.code === 'timeout') this.#deps.stats.responseTimeouts += 1;
+    if (this.#hasResponseBegun) this.#deps.stats.responsesCutOff += 1;
+    this.#breakOff(refusals.noResponse(cluster.name, failure.code));
   }
 
   onRequestFailure(failure: RequestFailure): void {
+    const { stats } = this.#deps;
     this.#leaveUpstream('the request cannot be read on');
+    if (failure.late === 'body') stats.bodyTimeouts += 1;
+    if (failure.late === 'tunnel') stats.tunnelTimeouts += 1;
     this.fault = failure.detail;
-    if (!this.#hasResponseBegun)
-      return this.#refuse({ status: failure.status, text: failure.detail });
-    this.#finish();
-    this.#stream.abort(failure.detail);
+    this.#breakOff({ status: failure.status, text: failure.detail });
   }
 
-  onClientAbort(): void {
+  /** The client must not take half a response for a whole one. */
+  #breakOff(refusal: Refusal): void {
+    if (!this.#hasResponseBegun) return this.#refuse(refusal);
+    this.#finish();
+    // gRPC has a place for it behind what was sent.
+    if (this.#isGrpcResponse) this.#stream.endResponse(grpcTrailers(refusal));
+    else this.#stream.abort(refusal.text);
+  }
+
+  onClientAbort(cause: ClientAbort): void {
+    const { stats } = this.#deps;
     this.#leaveUpstream('the client is gone');
-    this.#deps.stats.clientAborts += 1;
-    this.fault = 'the client is gone';
+    stats.clientAborts += 1;
+    if (cause === 'unread') stats.readTimeouts += 1;
+    this.fault = cause === 'gone' ? 'the client is gone' : 'the client does not read the response';
     this.#finish();
   }
 
   /**
-   * RFC 9112 §9.3.1: a pooled connection may have been closed while our request was on its way. If not
-   * a byte came back, the method promises that twice is once (RFC 9110 §9.2.2), and no body was given
-   * away that we cannot give again, then the request is sent once more, on a new connection.
+   * Once, and never after a byte of the body was given away that we cannot give again. What the server
+   * says it has not looked at may be sent again whatever it is (RFC 9113 §8.7). A pooled connection may
+   * have been closed while our request was on its way (RFC 9112 §9.3.1): if not a byte came back, it may
+   * be sent again where the method promises that twice is once (RFC 9110 §9.2.2).
    */
-  #mayRetry(failure: ResponseFailure, upstream: ClientConnection): boolean {
+  #mayRetry(failure: ResponseFailure, upstream: ClientStream): boolean {
+    if (this.#hasRetried || this.requestBytes > 0) return false;
+    if (failure.code === 'unprocessed') return true;
     return (
       failure.code === 'lost' &&
       upstream.isReused &&
-      !this.#hasRetried &&
       this.#isRequestEnded &&
-      this.requestBytes === 0 &&
-      this.#head.framing.kind !== 'chunked' &&
+      isEmptied(this.#head) &&
       idempotentMethods.has(this.#head.method)
     );
-  }
-
-  #sendResponse(bytes: Buffer): void {
-    if (!this.#stream.send(bytes)) this.#upstream?.pauseResponse();
   }
 
   #leaveUpstream(reason: string): void {
@@ -264,11 +322,13 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
     this.status = refusal.status;
     this.#deps.stats.localReplies += 1;
     this.#finish();
-    sendLocalReply(this.#stream, this.#head, refusal);
+    this.#stream.reply(answerOf(refusal, this.#head));
   }
 
   /** Step 10: what there is to say about it. */
   #finish(): void {
+    if (this.#isTimed) this.#deps.deadlines.delete(this);
+    if (this.#isTunnel) this.#deps.stats.tunnelsActive -= 1;
     if (this.status !== 0) countStatus(this.#deps.stats, this.status);
     this.#deps.accessLog.write(this);
   }
@@ -282,7 +342,8 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
   }
 
   get path(): string {
-    return this.#head.path;
+    const head = this.#head;
+    return head.method === 'CONNECT' ? (head.host ?? '') : head.path;
   }
 
   get peer(): string | undefined {
@@ -292,6 +353,11 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
   get durationMs(): number {
     return this.#deps.clock.monotonicMs() - this.#startedMs;
   }
+}
+
+/** Nothing of its body is gone, though it may have had one of chunks that were none. */
+function isEmptied(head: RequestHead): boolean {
+  return head.protocol === 'http2' || head.framing.kind !== 'chunked' || !hasBody(head);
 }
 
 // RFC 9110 §9.2.2.

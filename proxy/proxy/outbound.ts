@@ -1,20 +1,18 @@
 /** From the workload: plaintext in from this machine, mutual TLS out where the cluster says so. */
 
-import type { ListenerConfig } from '../config.ts';
-import { startListener } from '../net/listener.ts';
-import { type DirectionDeps, serveProtocol, type ServingListener } from './serving-listener.ts';
+import type { ChainConfig } from '../chain-config.ts';
+import type { FilterChain } from '../net/filter-chain.ts';
+import { chainMatch } from './chain-match.ts';
+import type { ServingChain } from './serving-chain.ts';
 
-/** Throws rpc's ListenError. `config.plaintext` is stated. */
-export async function startOutbound(
-  config: ListenerConfig,
-  deps: DirectionDeps,
-): Promise<ServingListener> {
-  // Bytes of the workload become requests, or a relay; their clusters originate TLS.
-  const serving = serveProtocol(config, deps);
-  // Plaintext is what the config states in so many words, and never a fallback.
-  const listener = await startListener(
-    { ...config, tls: undefined },
-    { ...deps, stats: serving.counters, onConnection: serving.onConnection },
-  );
-  return { ...serving, listener };
+/** The chain without `config.tls`: plaintext is what the config states in so many words, and never a fallback. */
+export function outboundChain(config: ChainConfig, serving: ServingChain): FilterChain {
+  return {
+    name: config.name,
+    match: chainMatch(config.match),
+    mode: 'off',
+    tls: undefined,
+    // Bytes of the workload become requests, or a relay; their clusters originate TLS.
+    onConnection: serving.onConnection,
+  };
 }

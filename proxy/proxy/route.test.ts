@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import { systemClock } from '../../core/index.ts';
+import { Deadlines } from '../net/deadlines.ts';
 import { Cluster } from './cluster.ts';
 import { hasDotSegment, matchRoute } from './route.ts';
 import { createPoolStats } from './stats.ts';
@@ -10,9 +12,14 @@ const cluster = (name: string): Cluster =>
       endpoints: [{ host: '127.0.0.1', port: 1 }],
       connectionsMax: 1,
       timeouts: { responseMs: 1, idleMs: 1 },
+      protocol: 'http1',
     },
-    { dial() {}, generation: () => 0 },
-    createPoolStats(),
+    {
+      clock: systemClock,
+      deadlines: new Deadlines(systemClock),
+      dialer: { dial() {}, generation: () => 0 },
+      stats: createPoolStats(),
+    },
   );
 const routes = [
   { prefix: '/orders/private', cluster: cluster('private') },

@@ -1,7 +1,7 @@
 /** Counters: plain numbers, bumped where things happen and read by the admin port. */
 
-import type { ListenerStats } from '../net/listener.ts';
-import type { PoolStats } from '../stream/pool-ping-pong.ts';
+import type { ListenerStats } from '../net/listener-stats.ts';
+import type { PoolStats } from '../stream/pool.ts';
 
 /** Requests of one listener, whatever became of them. */
 export interface RequestStats {
@@ -18,6 +18,24 @@ export interface RequestStats {
   /** Responses that broke off after they had begun. */
   responsesCutOff: number;
   retries: number;
+  /** Connections that were ended because nothing came on them. */
+  idleTimeouts: number;
+  /** Heads and bodies of requests that came too slowly: 408. */
+  headTimeouts: number;
+  bodyTimeouts: number;
+  /** Responses that the client did not take; counted as aborts too. */
+  readTimeouts: number;
+  /** Responses that did not come in time, or stopped. */
+  responseTimeouts: number;
+  /** Tunnels through which nothing went. */
+  tunnelTimeouts: number;
+  /** Heads beyond the bounds on their size: 414 and 431. */
+  headsTooLarge: number;
+  /** HTTP/2 clients that broke the protocol's rules or flooded us, and were left. */
+  protocolErrors: number;
+  /** Requests answered by a change of protocol, or by 2xx to CONNECT; their bytes are counted as a relay's. */
+  tunnelsOpened: number;
+  tunnelsActive: number;
 }
 
 /** Plain TCP through one listener. */
@@ -28,7 +46,13 @@ export interface RelayStats {
   bytesDownstream: number;
 }
 
-export type ListenerCounters = ListenerStats & RequestStats & RelayStats;
+/** What a listener with `protocol: auto` does not recognise. */
+export interface DetectionStats {
+  /** Relayed to the fallback, or closed where there is none. */
+  protocolsUnknown: number;
+}
+
+export type ListenerCounters = ListenerStats & RequestStats & RelayStats & DetectionStats;
 
 export interface ProxyStats {
   readonly listeners: Map<string, ListenerCounters>;
@@ -44,11 +68,17 @@ export function createListenerCounters(): ListenerCounters {
     connectionsAccepted: 0,
     connectionsActive: 0,
     connectionsOverLimit: 0,
+    connectionsOverSourceLimit: 0,
+    connectionsUnmatched: 0,
+    connectionsUnreadable: 0,
     tlsNotReady: 0,
     tlsHandshakes: 0,
     tlsHandshakesFailed: 0,
     tlsPeersRefused: 0,
     tlsPeersRevoked: 0,
+    tlsPeersUntrusted: 0,
+    tlsSuperseded: 0,
+    protocolsUnknown: 0,
     requests: 0,
     requestsRefused: 0,
     responses2xx: 0,
@@ -59,6 +89,16 @@ export function createListenerCounters(): ListenerCounters {
     clientAborts: 0,
     responsesCutOff: 0,
     retries: 0,
+    idleTimeouts: 0,
+    headTimeouts: 0,
+    bodyTimeouts: 0,
+    readTimeouts: 0,
+    responseTimeouts: 0,
+    tunnelTimeouts: 0,
+    headsTooLarge: 0,
+    protocolErrors: 0,
+    tunnelsOpened: 0,
+    tunnelsActive: 0,
     relays: 0,
     relaysFailed: 0,
     bytesUpstream: 0,
@@ -73,7 +113,11 @@ export function createPoolStats(): PoolStats {
     connectionsActive: 0,
     connectionsIdle: 0,
     peersRefused: 0,
+    peersRevoked: 0,
+    peersUntrusted: 0,
+    superseded: 0,
     overflows: 0,
+    protocolErrors: 0,
   };
 }
 

@@ -53,7 +53,7 @@ test('a client that does not read holds the server back, and loses nothing', asy
   client.close();
 });
 
-test('a break on one side is a break on the other', async () => {
+test('a break on one side is a break on the other, and not an end', async () => {
   const app = await mesh.server((socket) => {
     socket.once('data', () => socket.resetAndDestroy());
   });
@@ -61,8 +61,17 @@ test('a break on one side is a break on the other', async () => {
   const client = new RawClient(sidecar.inPort);
   client.send('x');
   await until(() => client.isClosed || client.isEnded);
+  expect(client.isEnded).toBe(false);
   expect(client.text).toBe('');
-  client.close();
+
+  const leaving = new RawClient(sidecar.inPort);
+  let isReset = false;
+  await until(() => app.sockets.length === 2);
+  app.sockets[1]?.on('error', () => {
+    isReset = true;
+  });
+  leaving.socket.resetAndDestroy();
+  await until(() => isReset);
 });
 
 test('without a server the client is closed and the failure counted', async () => {

@@ -19,7 +19,7 @@ export interface TcpDeps {
 export function serveTcp(downstream: Connection, deps: TcpDeps, attempts = 1): void {
   const { cluster, stats, log } = deps;
   deps.relays.add(downstream);
-  cluster.dial((outcome) => {
+  cluster.dial(downstream.endpoints, (outcome) => {
     if (outcome.kind === 'connected') {
       relay(downstream, outcome.connection, deps);
     } else if (attempts < cluster.attemptsMax && !downstream.isClosed) {
@@ -94,6 +94,8 @@ class OneWay implements ConnectionListener {
   onClose(reason: string | undefined): void {
     this.onOver?.();
     // A side that broke off without an end must not look like one that ended.
-    if (reason !== undefined || !this.#hasEnded) this.#to.destroy(reason);
+    if (reason !== undefined || !this.#hasEnded) {
+      this.#to.breakOff(reason ?? 'the other side broke off');
+    }
   }
 }

@@ -6,7 +6,7 @@ import type { Secret } from '../../api/index.ts';
 import { CodedError, equalBytes, systemErrorCode } from '../../core/index.ts';
 import { parsePemCertificates } from '../../pki/index.ts';
 import { parseX509Svid, type X509Svid } from '../../spiffe/index.ts';
-import { mutualTlsContext } from '../net/mtls/secure-context.ts';
+import { mutualTlsContext, type TlsMinVersion } from '../net/mtls/secure-context.ts';
 import type { TlsIdentity } from '../net/mtls/tls-material.ts';
 import { inlineBytes } from './data-source.ts';
 import { SecretError } from './secret-error.ts';
@@ -17,7 +17,12 @@ import { SecretError } from './secret-error.ts';
  *
  * The key's bytes are wiped whatever the outcome.
  */
-export function readCertificateSecret(secret: Secret, version: string, nowMs: number): TlsIdentity {
+export function readCertificateSecret(
+  secret: Secret,
+  version: string,
+  nowMs: number,
+  minVersion: TlsMinVersion,
+): TlsIdentity {
   if (secret.type?.$case !== 'tlsCertificate') {
     throw new SecretError('secret_kind', `${secret.name} holds no TLS certificate`);
   }
@@ -40,7 +45,7 @@ export function readCertificateSecret(secret: Secret, version: string, nowMs: nu
     }
     return {
       ...svid,
-      context: makeContext(chainPem, keyPem, secret.name),
+      context: makeContext(chainPem, keyPem, secret.name, minVersion),
       notBeforeMs: leaf.notBeforeMs,
       notAfterMs: leaf.notAfterMs,
       version,
@@ -51,9 +56,14 @@ export function readCertificateSecret(secret: Secret, version: string, nowMs: nu
   }
 }
 
-function makeContext(chainPem: string, keyPem: Buffer, name: string): SecureContext {
+function makeContext(
+  chainPem: string,
+  keyPem: Buffer,
+  name: string,
+  minVersion: TlsMinVersion,
+): SecureContext {
   try {
-    return mutualTlsContext(chainPem, keyPem);
+    return mutualTlsContext(chainPem, keyPem, minVersion);
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
     // Only the code: the message is OpenSSL's, and nobody knows what it may quote.

@@ -42,7 +42,13 @@ afterEach(() => scope.close());
 function startClient(validation: string): SdsClient {
   return scope.add(
     startSdsClient(
-      { socket: path, certificate: 'default', validation, node: { id: 'test', cluster: '' } },
+      {
+        socket: path,
+        certificate: 'default',
+        validation,
+        node: { id: 'test', cluster: '' },
+        minVersion: '1.3',
+      },
       { clock: systemClock, random: seededRandom(7), log: silentLogger },
     ),
   );

@@ -12,6 +12,7 @@ import {
 } from '../../core/index.ts';
 import { unixChannel } from '../../rpc/index.ts';
 import { trustDomainOf, verifyX509Svid } from '../../spiffe/index.ts';
+import type { TlsMinVersion } from '../net/mtls/secure-context.ts';
 import type { TlsIdentity, TlsMaterial, TlsTrust } from '../net/mtls/tls-material.ts';
 import { readCertificateSecret } from './certificate-secret.ts';
 import { SecretError } from './secret-error.ts';
@@ -23,6 +24,8 @@ export interface SdsOptions {
   readonly certificate: string;
   readonly validation: string;
   readonly node: { readonly id: string; readonly cluster: string };
+  /** The oldest version of TLS that contexts made of the certificate speak. */
+  readonly minVersion: TlsMinVersion;
 }
 
 export interface SdsDeps {
@@ -51,7 +54,7 @@ export function startSdsClient(options: SdsOptions, deps: SdsDeps): SdsClient {
     channel.credentials,
     channel.options,
   );
-  const secrets = new Secrets(deps);
+  const secrets = new Secrets(options.minVersion, deps);
   const { node } = options;
   const server = `SDS server at ${options.socket}`;
   const subscribe = (name: string, onPush: (push: SecretPush) => void): Subscription =>
@@ -81,9 +84,11 @@ class Secrets {
   identity: TlsIdentity | undefined;
   validation: AcceptedValidation | undefined;
   #waiting: { readonly identity: TlsIdentity; readonly push: SecretPush } | undefined;
+  readonly #minVersion: TlsMinVersion;
   readonly #deps: SdsDeps;
 
-  constructor(deps: SdsDeps) {
+  constructor(minVersion: TlsMinVersion, deps: SdsDeps) {
+    this.#minVersion = minVersion;
     this.#deps = deps;
   }
 
@@ -91,7 +96,7 @@ class Secrets {
     this.#waiting = undefined;
     const { clock } = this.#deps;
     const identity = attempt(push, this.#deps.log, () =>
-      readCertificateSecret(push.secret, push.version, clock.wallMs()),
+      readCertificateSecret(push.secret, push.version, clock.wallMs(), this.#minVersion),
     );
     if (identity === undefined) return;
     if (this.identity !== undefined && sameChain(identity, this.identity)) {

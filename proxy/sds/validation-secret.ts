@@ -8,7 +8,7 @@ import {
   spiffeValidatorTypeUrl,
 } from '../../api/index.ts';
 import { CodedError } from '../../core/index.ts';
-import { type Certificate, parsePemCertificates, parsePemCrls } from '../../pki/index.ts';
+import { type Certificate, type Crl, parsePemCrls, parsePemTrust } from '../../pki/index.ts';
 import {
   type Bundle,
   type BundleSet,
@@ -37,10 +37,14 @@ export function readValidationSecret(secret: Secret): ValidationSecret {
     throw new SecretError('secret_kind', `${secret.name} holds no validation context`);
   }
   const context = secret.type.value;
-  const lists = readLists(context.crl, secret.name);
-  const bundles = bundlesOfValidator(context, secret.name);
-  if (bundles !== undefined) return { kind: 'bundles', bundles, lists };
-  const authorities = readAuthorities(context.trustedCa, secret.name);
+  const given = readLists(context.crl, secret.name);
+  const validator = readValidator(context, secret.name);
+  if (validator !== undefined) {
+    const { bundles, crls } = validator;
+    return { kind: 'bundles', bundles, lists: new RevocationLists([...given, ...crls]) };
+  }
+  const lists = given.length === 0 ? noRevocationLists : new RevocationLists(given);
+  const { authorities } = readRoots(context.trustedCa, secret.name);
   if (!secret.name.startsWith(trustDomainScheme)) {
     return { kind: 'own_domain', authorities, lists };
   }
@@ -58,10 +62,11 @@ export function bundlesFor(validation: ValidationSecret, own: TrustDomain): Bund
   throw new SecretError('bundle_missing', `there is no bundle of our own trust domain ${own}`);
 }
 
-function bundlesOfValidator(
+/** Envoy's validator takes revocation lists from among the roots, and so do we. */
+function readValidator(
   context: CertificateValidationContext,
   name: string,
-): BundleSet | undefined {
+): { readonly bundles: BundleSet; readonly crls: readonly Crl[] } | undefined {
   const typed = context.customValidatorConfig?.typedConfig;
   if (typed === undefined) return undefined;
   if (typed.typeUrl !== spiffeValidatorTypeUrl) {
@@ -71,16 +76,18 @@ function bundlesOfValidator(
     );
   }
   const bundles = new Map<TrustDomain, Bundle>();
+  const crls: Crl[] = [];
   for (const entry of decodeValidator(typed.value, name)) {
     const trustDomain = readTrustDomain(entry.name);
     if (bundles.has(trustDomain)) {
       throw new SecretError('bundle_repeated', `${name} has two bundles of ${trustDomain}`);
     }
-    const authorities = readAuthorities(entry.trustBundle, trustDomain);
+    const { authorities, crls: among } = readRoots(entry.trustBundle, trustDomain);
+    crls.push(...among);
     bundles.set(trustDomain, bundleOf(trustDomain, authorities));
   }
   if (bundles.size === 0) throw new SecretError('bundle_empty', `${name} has no bundle`);
-  return bundles;
+  return { bundles, crls };
 }
 
 function decodeValidator(value: Buffer, name: string): SPIFFECertValidatorConfig['trustDomains'] {
@@ -93,21 +100,26 @@ function decodeValidator(value: Buffer, name: string): SPIFFECertValidatorConfig
   }
 }
 
-function readAuthorities(source: DataSource | undefined, of: string): readonly Certificate[] {
+interface Roots {
+  readonly authorities: readonly Certificate[];
+  readonly crls: readonly Crl[];
+}
+
+function readRoots(source: DataSource | undefined, of: string): Roots {
   const pem = inlineBytes(source, `the bundle of ${of}`).toString('latin1');
-  const authorities = parsePem(pem, of);
+  const { authorities, crls } = parseRoots(pem, of);
   // An empty bundle would refuse every peer; the one before it is better, and the server is told.
   if (authorities.length === 0)
     throw new SecretError('bundle_empty', `the bundle of ${of} is empty`);
-  return authorities;
+  return { authorities, crls };
 }
 
 /** A list that cannot be read may name somebody whom we would then let in: the whole secret is refused. */
-function readLists(source: DataSource | undefined, of: string): RevocationLists {
-  if (source === undefined) return noRevocationLists;
+function readLists(source: DataSource | undefined, of: string): readonly Crl[] {
+  if (source === undefined) return [];
   const pem = inlineBytes(source, `the revocation lists of ${of}`).toString('latin1');
   try {
-    return new RevocationLists(parsePemCrls(pem));
+    return parsePemCrls(pem);
   } catch (cause) {
     if (!(cause instanceof CodedError)) throw cause;
     const reason = `the revocation lists of ${of} cannot be read: ${cause.message}`;
@@ -115,10 +127,11 @@ function readLists(source: DataSource | undefined, of: string): RevocationLists 
   }
 }
 
-function parsePem(pem: string, of: string): readonly Certificate[] {
-  if (pem.trim() === '') return [];
+function parseRoots(pem: string, of: string): Roots {
+  if (pem.trim() === '') return { authorities: [], crls: [] };
   try {
-    return parsePemCertificates(pem);
+    const { certificates, crls } = parsePemTrust(pem);
+    return { authorities: certificates, crls };
   } catch (cause) {
     if (!(cause instanceof CodedError)) throw cause;
     const reason = `the bundle of ${of} cannot be read: ${cause.message}`;

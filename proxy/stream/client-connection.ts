@@ -2,29 +2,22 @@
 
 import type { Buffer } from 'node:buffer';
 import type { Connection, ConnectionListener } from '../net/connection.ts';
+import type { Fields } from '../protocol/fields.ts';
+import { encodeChunk, lastChunk } from '../protocol/http1/encode-chunk.ts';
+import { encodeRequestHead } from '../protocol/http1/encode-head.ts';
 import type { HeaderBlock } from '../protocol/http1/header-block.ts';
 import type { Http1ErrorCode } from '../protocol/http1/http1-event.ts';
 import { knownField } from '../protocol/http1/known-field.ts';
 import { ResponseDecoder } from '../protocol/http1/response-decoder.ts';
 import type { ResponseHead } from '../protocol/http1/response-head.ts';
-
-/** Whoever sent the request. After `onResponseEnd` or `onResponseFailure` nothing more is called. */
-export interface ResponseHandler {
-  /** A 1xx head; the final one is still to come. */
-  onInterimHead(head: ResponseHead): void;
-  onResponseHead(head: ResponseHead): void;
-  onResponseBody(bytes: Buffer): void;
-  onResponseEnd(trailers: HeaderBlock | undefined): void;
-  onResponseFailure(failure: ResponseFailure): void;
-  /** There is room again after a `send` that answered false. */
-  onRequestDrain(): void;
-}
-
-export interface ResponseFailure {
-  /** `lost`: not one byte of a response came. `bad`: what came is no response. `cut_off`: it began and broke off. */
-  readonly code: 'lost' | 'bad' | 'cut_off' | 'timeout';
-  readonly detail: string;
-}
+import { encodeTranslatedRequestHead } from '../protocol/translation/request-to-http1.ts';
+import type {
+  ClientStream,
+  ClientTimeouts,
+  OutgoingRequest,
+  ResponseFailure,
+  ResponseHandler,
+} from './stream.ts';
 
 /** Where a connection goes when its exchange is over. */
 export interface ConnectionOwner {
@@ -32,12 +25,7 @@ export interface ConnectionOwner {
   onConnectionLost(stream: ClientConnection): void;
 }
 
-export interface ClientTimeouts {
-  readonly responseMs: number;
-  readonly idleMs: number;
-}
-
-export class ClientConnection implements ConnectionListener {
+export class ClientConnection implements ConnectionListener, ClientStream {
   /** Which TLS material it was made under. */
   readonly generation: number;
   readonly #connection: Connection;
@@ -45,14 +33,17 @@ export class ClientConnection implements ConnectionListener {
   readonly #timeouts: ClientTimeouts;
   readonly #decoder = new ResponseDecoder();
   #handler: ResponseHandler | undefined;
+  #isRequestChunked = false;
   #exchanges = 0;
   #idleMs: number;
   #isRequestEnded = true;
   #hasResponseBegun = false;
+  #isResponseEnded = false;
   #isPaused = false;
   #isPulling = false;
   #hasPeerEnded = false;
   #keepsAlive = true;
+  #isTunnel = false;
   #isOver = false;
 
   constructor(
@@ -83,8 +74,7 @@ export class ClientConnection implements ConnectionListener {
     return !this.#isOver && !this.#hasPeerEnded && !this.#connection.isClosed;
   }
 
-  /** Begins an exchange. `head` is encoded; `method` decides how the response is framed. */
-  start(method: string, head: Buffer, handler: ResponseHandler): void {
+  start({ head, edits }: OutgoingRequest, handler: ResponseHandler): void {
     this.#exchanges += 1;
     this.#handler = handler;
     this.#isRequestEnded = false;
@@ -92,20 +82,37 @@ export class ClientConnection implements ConnectionListener {
     this.#keepsAlive = true;
     this.#isPaused = false;
     this.#connection.neverExpire();
-    this.#decoder.expect(method);
-    this.send(head);
+    // The method, and the protocols that are offered, decide how the response is framed.
+    this.#decoder.expect(head.method, edits.upgrade);
+    if (head.protocol === 'http1') {
+      this.#isRequestChunked = head.framing.kind === 'chunked';
+      this.#send(encodeRequestHead(head, edits));
+    } else {
+      this.#isRequestChunked = !head.isWhole && head.contentLength === undefined;
+      this.#send(encodeTranslatedRequestHead(head, edits));
+    }
   }
 
-  /** Bytes of the request, encoded. False asks for a pause until `onRequestDrain`. */
-  send(bytes: Buffer): boolean {
+  sendBody(bytes: Buffer): boolean {
+    return this.#send(this.#isRequestChunked ? encodeChunk(bytes) : bytes);
+  }
+
+  #send(bytes: Buffer): boolean {
     if (this.#connection.write(bytes)) return true;
+    // A tunnel is timed on the side of the client.
+    if (this.#isTunnel) return false;
     this.#connection.expireIn(this.#timeouts.responseMs);
     return false;
   }
 
-  /** The request is complete; from now on the server's time runs. */
-  endRequest(): void {
+  endRequest(trailers: Fields | undefined): void {
+    if (this.#isRequestChunked) this.#send(lastChunk(trailers));
     this.#isRequestEnded = true;
+    if (this.#isTunnel) {
+      this.#connection.end();
+      if (this.#isResponseEnded) this.#leaveTunnel();
+      return;
+    }
     if (this.#handler !== undefined) this.#connection.expireIn(this.#timeouts.responseMs);
   }
 
@@ -116,11 +123,11 @@ export class ClientConnection implements ConnectionListener {
   resumeResponse(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    if (this.#isRequestEnded) this.#connection.expireIn(this.#timeouts.responseMs);
+    this.#awaitResponse();
     this.#pull();
   }
 
-  /** Gives the exchange up. An unfinished response makes the connection useless. */
+  /** An unfinished response makes the connection useless. */
   abort(reason: string): void {
     this.#handler = undefined;
     this.#end(reason);
@@ -146,7 +153,7 @@ export class ClientConnection implements ConnectionListener {
   }
 
   onDrain(): void {
-    if (this.#isRequestEnded) this.#connection.expireIn(this.#timeouts.responseMs);
+    if (this.#isRequestEnded) this.#awaitResponse();
     else this.#connection.neverExpire();
     this.#handler?.onRequestDrain();
   }
@@ -191,7 +198,7 @@ export class ClientConnection implements ConnectionListener {
     const event = this.#hasPeerEnded ? this.#decoder.finish() : this.#decoder.next();
     switch (event.kind) {
       case 'need_more':
-        if (this.#isRequestEnded) this.#connection.expireIn(this.#timeouts.responseMs);
+        this.#awaitResponse();
         break;
       case 'head':
         this.#onHead(event.head, handler);
@@ -208,6 +215,12 @@ export class ClientConnection implements ConnectionListener {
     return event.kind === 'head' || event.kind === 'data';
   }
 
+  #awaitResponse(): void {
+    if (this.#isRequestEnded && !this.#isTunnel) {
+      this.#connection.expireIn(this.#timeouts.responseMs);
+    }
+  }
+
   #failureOf(code: Http1ErrorCode): ResponseFailure['code'] {
     if (code === 'response_missing' && !this.#hasResponseBegun) return 'lost';
     return code === 'truncated' || code === 'response_missing' ? 'cut_off' : 'bad';
@@ -220,6 +233,12 @@ export class ClientConnection implements ConnectionListener {
       return;
     }
     this.#keepsAlive = head.keepAlive;
+    if (head.framing.kind === 'tunnel') {
+      this.#isTunnel = true;
+      this.#isRequestChunked = false;
+      this.#isRequestEnded = false;
+      this.#connection.neverExpire();
+    }
     if (head.headers.hasKnown(knownField.keepAlive)) this.#heedKeepAlive(head);
     handler.onResponseHead(head);
   }
@@ -235,6 +254,10 @@ export class ClientConnection implements ConnectionListener {
   }
 
   #onMessageEnd(handler: ResponseHandler, trailers: HeaderBlock | undefined): void {
+    if (this.#isTunnel) {
+      this.#onTunnelEnd(handler);
+      return;
+    }
     this.#handler = undefined;
     const isReusable =
       this.#keepsAlive && this.#isRequestEnded && this.isUsable && this.#decoder.isIdle;
@@ -242,6 +265,19 @@ export class ClientConnection implements ConnectionListener {
     if (isReusable) this.#owner.onExchangeOver(this, true);
     else this.#end(undefined);
     handler.onResponseEnd(trailers);
+  }
+
+  /** The client's side may go on, so that only the end of both ends the connection. */
+  #onTunnelEnd(handler: ResponseHandler): void {
+    this.#isResponseEnded = true;
+    if (this.#isRequestEnded) this.#leaveTunnel();
+    handler.onResponseEnd(undefined);
+  }
+
+  /** The socket goes by itself once the server has taken the last byte, for which it has so long. */
+  #leaveTunnel(): void {
+    this.#handler = undefined;
+    this.#connection.expireIn(this.#timeouts.idleMs);
   }
 
   #fail(failure: ResponseFailure): void {
@@ -255,7 +291,8 @@ export class ClientConnection implements ConnectionListener {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#owner.onConnectionLost(this);
-    this.#connection.destroy(reason);
+    if (this.#isTunnel && reason !== undefined) this.#connection.breakOff(reason);
+    else this.#connection.destroy(reason);
   }
 }
 

@@ -1,40 +1,21 @@
 /** Connections to one endpoint for protocols with one exchange at a time: kept, bounded, handed out newest first. */
 
-import type { DialFailure, Dialer, DialOutcome } from '../net/dialer.ts';
-import type { Address } from '../net/listener.ts';
+import type { Dialer, DialOutcome } from '../net/dialer.ts';
+import type { Address } from '../net/address.ts';
+import { ClientConnection, type ConnectionOwner } from './client-connection.ts';
 import {
-  ClientConnection,
-  type ClientTimeouts,
-  type ConnectionOwner,
-} from './client-connection.ts';
-
-/** Whoever wants a connection. One of the two is called, maybe inside `acquire`. */
-export interface PoolWaiter {
-  onConnection(stream: ClientConnection): void;
-  onNoConnection(code: DialFailure | 'overflow', detail: string): void;
-}
-
-export interface PoolOptions {
-  readonly endpoint: Address;
-  readonly connectionsMax: number;
-  readonly timeouts: ClientTimeouts;
-}
-
-export interface PoolStats {
-  connectionsOpened: number;
-  connectionsFailed: number;
-  connectionsActive: number;
-  connectionsIdle: number;
-  /** TLS servers that were not who they should be; counted as failed too. */
-  peersRefused: number;
-  overflows: number;
-}
+  type Pool,
+  type PoolOptions,
+  type PoolStats,
+  type PoolWaiter,
+  waitersMax,
+} from './pool.ts';
 
 /**
  * Newest first, so that a quiet pool shrinks from its old end. A connection made under earlier TLS
  * material takes no new exchange: who we are and whom we trust is then checked again.
  */
-export class PingPongPool implements ConnectionOwner {
+export class PingPongPool implements Pool, ConnectionOwner {
   readonly #options: PoolOptions;
   readonly #dialer: Dialer;
   readonly #stats: PoolStats;
@@ -54,7 +35,6 @@ export class PingPongPool implements ConnectionOwner {
     return this.#options.endpoint;
   }
 
-  /** `fresh` passes over idle connections, for who has just met a dead one. */
   acquire(waiter: PoolWaiter, fresh: boolean): void {
     const idle = fresh ? undefined : this.#takeIdle();
     if (idle !== undefined) {
@@ -70,7 +50,6 @@ export class PingPongPool implements ConnectionOwner {
     if (this.#all.size + this.#dialing < this.#options.connectionsMax) this.#dial();
   }
 
-  /** Takes back a request for a connection that has not been answered. */
   cancel(waiter: PoolWaiter): void {
     const at = this.#waiters.indexOf(waiter);
     if (at !== -1) this.#waiters.splice(at, 1);
@@ -152,6 +131,3 @@ export class PingPongPool implements ConnectionOwner {
     else waiter.onConnection(stream);
   }
 }
-
-// With no connection to be had a longer queue would only be a longer wait before the same answer.
-const waitersMax = 1024;

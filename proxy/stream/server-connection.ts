@@ -2,62 +2,66 @@
 
 import type { Buffer } from 'node:buffer';
 import type { Connection, ConnectionListener } from '../net/connection.ts';
-import type { HeaderBlock } from '../protocol/http1/header-block.ts';
+import type { Fields } from '../protocol/fields.ts';
+import { encodeChunk, lastChunk } from '../protocol/http1/encode-chunk.ts';
+import { encodeResponseHead } from '../protocol/http1/encode-head.ts';
 import type { Http1ErrorEvent } from '../protocol/http1/http1-event.ts';
+import { encodeLocalReply } from '../protocol/http1/local-reply.ts';
 import { RequestDecoder } from '../protocol/http1/request-decoder.ts';
-import type { RequestHead } from '../protocol/http1/request-head.ts';
+import type { RequestHead as Http1RequestHead } from '../protocol/http1/request-head.ts';
+import { encodeTranslatedResponseHead } from '../protocol/translation/response-to-http1.ts';
+import { responseEdits, responseFraming } from './response-framing.ts';
+import {
+  type ClientAbort,
+  hasBody,
+  idleTunnel,
+  type LocalAnswer,
+  type RequestFailure,
+  type RequestHandler,
+  type RequestListener,
+  type ResponseHead,
+  type ServerStream,
+  type ServerTimeouts,
+  slowBody,
+} from './stream.ts';
 
-/** Whoever answers requests. */
-export interface RequestListener {
-  /** A request has begun. Who is returned is started at once and takes the rest of it. */
-  onRequest(head: RequestHead, stream: ServerConnection): RequestHandler;
-  /** What came is no request. The listener answers with its status and closes. */
-  onBadRequest(error: Http1ErrorEvent, stream: ServerConnection): void;
-  /** The head did not arrive in time. As above. */
-  onSlowHead(stream: ServerConnection): void;
-  onConnectionClosed(stream: ServerConnection): void;
-}
-
-/** The rest of one request. After `endResponse` or an abort nothing more is called. */
-export interface RequestHandler {
-  start(): void;
-  onRequestBody(bytes: Buffer): void;
-  onRequestEnd(trailers: HeaderBlock | undefined): void;
-  /** The body cannot be read on; the response may still be sent if it has not begun. */
-  onRequestFailure(failure: RequestFailure): void;
-  /** The client is gone. */
-  onClientAbort(): void;
-  /** There is room again after a `send` that answered false. */
-  onResponseDrain(): void;
-}
-
-export interface RequestFailure {
-  readonly status: number;
-  readonly detail: string;
-}
-
-export interface ServerTimeouts {
-  readonly headMs: number;
-  readonly idleMs: number;
+/** Who keeps account of open connections. */
+export interface ServerConnectionOwner {
+  onConnectionClosed(connection: ServerConnection): void;
 }
 
 /** Pulls the decoder only as far as the request under way goes, which keeps pipelined requests in order. */
-export class ServerConnection implements ConnectionListener {
+export class ServerConnection implements ConnectionListener, ServerStream {
   readonly #connection: Connection;
   readonly #listener: RequestListener;
+  readonly #owner: ServerConnectionOwner;
   readonly #timeouts: ServerTimeouts;
   readonly #decoder = new RequestDecoder();
   #handler: RequestHandler | undefined;
+  /** Of the request under way; none where what came is no request. */
+  #head: Http1RequestHead | undefined;
+  #isResponseChunked = false;
+  #keepsAlive = false;
   #isRequestEnded = true;
   #isPaused = false;
+  /** The client takes no more of the response for now. */
+  #isBlocked = false;
   #isPulling = false;
   #isDraining = false;
   #isOver = false;
   #isHeadBegun = false;
+  #isTunnel = false;
+  #hasPeerEnded = false;
 
-  constructor(connection: Connection, listener: RequestListener, timeouts: ServerTimeouts) {
+  constructor(
+    connection: Connection,
+    listener: RequestListener,
+    owner: ServerConnectionOwner,
+    timeouts: ServerTimeouts,
+  ) {
     this.#connection = connection;
     this.#listener = listener;
+    this.#owner = owner;
     this.#timeouts = timeouts;
     connection.expireIn(timeouts.idleMs);
     connection.attach(this);
@@ -71,27 +75,88 @@ export class ServerConnection implements ConnectionListener {
     return this.#connection.remoteAddress;
   }
 
-  /** Whether the connection ends with the response under way, so that its head should say so. */
-  get isLast(): boolean {
-    return this.#isDraining;
+  sendInterim(head: ResponseHead): void {
+    // RFC 9110 §15.2: a client of HTTP/1.0 does not know 1xx.
+    if (this.#head?.minorVersion !== 1) return;
+    this.#send(
+      head.protocol === 'http1' ? encodeResponseHead(head) : encodeTranslatedResponseHead(head),
+    );
   }
 
-  /** Whether the whole request has been read, without which the connection cannot be kept. */
-  get isRequestRead(): boolean {
-    return this.#isRequestEnded;
+  sendHead(head: ResponseHead): boolean {
+    const request = this.#head;
+    if (request === undefined) return true;
+    const framing = responseFraming(head, request);
+    this.#isResponseChunked = framing.kind === 'chunked';
+    // An answer before the end of the request is mostly a refusal, and the rest of the request is not read.
+    this.#keepsAlive =
+      request.keepAlive &&
+      framing.kind !== 'until_close' &&
+      this.#isRequestEnded &&
+      !this.#isDraining;
+    const edits = responseEdits(request, framing, this.#keepsAlive);
+    return this.#send(
+      head.protocol === 'http1'
+        ? encodeResponseHead(head, edits)
+        : encodeTranslatedResponseHead(head, edits),
+    );
   }
 
-  /** Bytes of the response, encoded. False asks for a pause until `onResponseDrain`. */
-  send(bytes: Buffer): boolean {
-    if (this.#connection.write(bytes)) return true;
-    // A client that reads nothing holds an upstream connection, so it has only so long.
-    this.#connection.expireIn(this.#timeouts.idleMs);
-    return false;
+  sendBody(bytes: Buffer): boolean {
+    return this.#send(this.#isResponseChunked ? encodeChunk(bytes) : bytes);
   }
 
-  /** The response is complete. The next request, if there is one, begins inside this call. */
-  endResponse(keepsAlive: boolean): void {
+  endResponse(trailers: Fields | undefined): void {
+    if (this.#isResponseChunked) this.#send(lastChunk(trailers));
+    this.#end(this.#keepsAlive);
+  }
+
+  /** The connection is kept where nothing of the request is left unread. */
+  reply({ status, fields, body }: LocalAnswer): void {
+    const head = this.#head;
+    const keepsAlive = head?.keepAlive === true && this.#isRequestEnded && !this.#isDraining;
+    this.#send(
+      encodeLocalReply({
+        status,
+        body,
+        headers: fields,
+        close: !keepsAlive,
+        keepAlive: keepsAlive && head.minorVersion === 0,
+        omitBody: head?.method === 'HEAD',
+      }),
+    );
+    this.#end(keepsAlive);
+  }
+
+  openTunnel(head: ResponseHead): boolean {
+    if (head.protocol !== 'http1') return true;
+    const { upgrade } = head;
+    const hasRoom = this.#send(encodeResponseHead(head, upgrade === undefined ? {} : { upgrade }));
+    this.#decoder.openTunnel();
+    this.#isTunnel = true;
+    this.#isRequestEnded = false;
+    this.#isResponseChunked = false;
+    this.#keepsAlive = false;
+    this.#isPaused = false;
+    this.#connection.expireIn(this.#timeouts.tunnelIdleMs);
+    this.#pull();
+    return hasRoom;
+  }
+
+  /** The server's side of a tunnel has ended; the client may send on. */
+  endTunnel(): void {
+    this.#connection.end();
+  }
+
+  #end(keepsAlive: boolean): void {
     this.#handler = undefined;
+    this.#head = undefined;
+    if (this.#isTunnel) {
+      // Both sides have ended: the socket goes by itself once the last byte is out.
+      this.#isOver = true;
+      this.#connection.end();
+      return;
+    }
     // What is left of an unread request could not be told from the next one without reading it all.
     if (!keepsAlive || !this.#isRequestEnded || this.#isDraining) {
       this.#finish();
@@ -103,15 +168,15 @@ export class ServerConnection implements ConnectionListener {
     this.#pull();
   }
 
-  /** Ends without a complete response: the client must see that it is cut off. */
   abort(reason: string): void {
     this.#handler = undefined;
-    this.#connection.destroy(reason);
+    this.#connection.breakOff(reason);
   }
 
-  /** Stops reading the body, for example because upstream takes no more. */
   pauseRequest(): void {
     this.#isPaused = true;
+    // A client that is not read from is not slow. Whoever does not take its bytes is timed on the other side.
+    if (!this.#isTunnel && !this.#isBlocked) this.#connection.neverExpire();
   }
 
   resumeRequest(): void {
@@ -125,35 +190,53 @@ export class ServerConnection implements ConnectionListener {
     if (this.#handler === undefined && this.#decoder.isIdle) this.#finish();
   }
 
+  onRetire(): void {
+    this.drain();
+  }
+
   onData(bytes: Buffer): void {
     this.#decoder.push(bytes);
     this.#pull();
   }
 
   onDrain(): void {
-    this.#connection.neverExpire();
+    this.#isBlocked = false;
+    if (!this.#isTunnel) {
+      const awaitsBody = !this.#isRequestEnded && !this.#isPaused;
+      if (awaitsBody) this.#connection.expireIn(this.#timeouts.idleMs);
+      else this.#connection.neverExpire();
+    }
     this.#handler?.onResponseDrain();
   }
 
   /**
-   * The client sends nothing more. As other proxies do, we take that for leaving: a closed socket
+   * The client sends nothing more, which in a tunnel is one direction's end. Elsewhere, as other proxies do, we take that for leaving: a closed socket
    * looks the same, and work for nobody should stop.
    */
   onEnd(): void {
-    if (this.#handler !== undefined) this.#abortRequest('the client closed the connection');
+    this.#hasPeerEnded = true;
+    if (this.#isTunnel) this.#pull();
+    else if (this.#handler !== undefined) this.#abortRequest('gone');
     else if (this.#decoder.isIdle) this.#finish();
     else this.#connection.destroy('the client closed in the middle of a head');
   }
 
   onDeadline(): void {
     const handler = this.#handler;
-    if (handler === undefined) {
-      if (this.#decoder.isIdle) this.#finish();
-      else this.#listener.onSlowHead(this);
-    } else if (this.#isRequestEnded) {
-      this.#abortRequest('the client does not read the response');
+    if (this.#isTunnel) {
+      if (handler === undefined) this.#connection.destroy();
+      else handler.onRequestFailure(idleTunnel);
+    } else if (handler === undefined) {
+      if (this.#decoder.isIdle) {
+        this.#listener.onIdle();
+        this.#finish();
+      } else {
+        this.#listener.onBadRequest(slowHead, this);
+      }
+    } else if (this.#isRequestEnded || this.#isBlocked) {
+      this.#abortRequest('unread');
     } else {
-      handler.onRequestFailure({ status: 408, detail: 'the body of the request came too slowly' });
+      handler.onRequestFailure(slowBody);
     }
   }
 
@@ -161,22 +244,22 @@ export class ServerConnection implements ConnectionListener {
     this.#isOver = true;
     const handler = this.#handler;
     this.#handler = undefined;
-    handler?.onClientAbort();
-    this.#listener.onConnectionClosed(this);
+    handler?.onClientAbort('gone');
+    this.#owner.onConnectionClosed(this);
   }
 
   /** Nothing more is owed to the client: what was written goes out, what still comes is dropped. */
   #finish(): void {
     this.#isOver = true;
-    this.#connection.endAndDiscard();
-    this.#listener.onConnectionClosed(this);
+    this.#connection.endAndDiscard(this.#timeouts.idleMs);
+    this.#owner.onConnectionClosed(this);
   }
 
-  #abortRequest(reason: string): void {
+  #abortRequest(cause: ClientAbort): void {
     const handler = this.#handler;
     this.#handler = undefined;
-    handler?.onClientAbort();
-    this.#connection.destroy(reason);
+    handler?.onClientAbort(cause);
+    this.#connection.destroy();
   }
 
   #pull(): void {
@@ -194,12 +277,18 @@ export class ServerConnection implements ConnectionListener {
 
   /** Between requests, and while the body of one is being passed on. */
   #mayPull(): boolean {
-    return this.#handler === undefined || (!this.#isRequestEnded && !this.#isPaused);
+    if (this.#handler === undefined) return true;
+    return !this.#isRequestEnded && (!this.#isPaused || this.#isAtTunnelEnd);
+  }
+
+  /** An end needs no room. It must be told before the socket goes, which it does once both sides have ended. */
+  get #isAtTunnelEnd(): boolean {
+    return this.#isTunnel && this.#hasPeerEnded && this.#decoder.bufferedBytes === 0;
   }
 
   /** False when the decoder has nothing more to give. */
   #pullOne(): boolean {
-    const event = this.#decoder.next();
+    const event = this.#hasPeerEnded ? this.#decoder.finish() : this.#decoder.next();
     switch (event.kind) {
       case 'need_more':
         this.#onNothing();
@@ -208,12 +297,12 @@ export class ServerConnection implements ConnectionListener {
         this.#begin(event.head);
         break;
       case 'data':
-        this.#connection.expireIn(this.#timeouts.idleMs);
+        this.#connection.expireIn(this.#bodyMs);
         this.#handler?.onRequestBody(event.bytes);
         break;
       case 'end':
         this.#isRequestEnded = true;
-        this.#connection.neverExpire();
+        if (!this.#isTunnel) this.#connection.neverExpire();
         this.#handler?.onRequestEnd(event.trailers);
         break;
       case 'error':
@@ -222,23 +311,38 @@ export class ServerConnection implements ConnectionListener {
     return event.kind !== 'need_more' && event.kind !== 'error';
   }
 
-  #begin(head: RequestHead): void {
-    const { framing } = head;
-    const hasBody = framing.kind !== 'none' && !(framing.kind === 'length' && framing.length === 0);
+  #send(bytes: Buffer): boolean {
+    const hasRoom = this.#connection.write(bytes);
+    this.#isBlocked = !hasRoom;
+    if (this.#isTunnel) this.#connection.expireIn(this.#timeouts.tunnelIdleMs);
+    // A client that reads nothing holds an upstream connection, so it has only so long.
+    else if (!hasRoom) this.#connection.expireIn(this.#timeouts.idleMs);
+    return hasRoom;
+  }
+
+  #begin(head: Http1RequestHead): void {
+    const isEmpty = !hasBody(head);
     // Without a body the end follows at once, and is known before anybody decides how to answer.
-    if (!hasBody) this.#decoder.next();
-    this.#isRequestEnded = !hasBody;
+    if (isEmpty) this.#decoder.next();
+    this.#head = head;
+    this.#isResponseChunked = false;
+    this.#keepsAlive = false;
+    this.#isRequestEnded = isEmpty;
     this.#connection.neverExpire();
     const handler = this.#listener.onRequest(head, this);
     this.#handler = handler;
     handler.start();
-    if (!hasBody) this.#handler?.onRequestEnd(undefined);
+    if (isEmpty) this.#handler?.onRequestEnd(undefined);
+  }
+
+  get #bodyMs(): number {
+    return this.#isTunnel ? this.#timeouts.tunnelIdleMs : this.#timeouts.idleMs;
   }
 
   /** The time for a head runs from its first byte, and further bytes do not lengthen it. */
   #onNothing(): void {
     if (this.#handler !== undefined) {
-      if (!this.#isRequestEnded) this.#connection.expireIn(this.#timeouts.idleMs);
+      if (!this.#isRequestEnded) this.#connection.expireIn(this.#bodyMs);
       return;
     }
     if (this.#isHeadBegun || this.#decoder.isIdle) return;
@@ -255,3 +359,9 @@ export class ServerConnection implements ConnectionListener {
     }
   }
 }
+
+const slowHead: RequestFailure = Object.freeze({
+  status: 408,
+  detail: 'the head of the request came too slowly',
+  late: 'head',
+});

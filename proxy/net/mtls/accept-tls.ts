@@ -19,6 +19,8 @@ export interface AcceptTls {
   /** Application protocols offered by ALPN; empty offers none. */
   readonly protocols: readonly string[];
   readonly deadlines: Deadlines;
+  /** How long a handshake may take. */
+  readonly msMax: number;
 }
 
 /**
@@ -38,7 +40,7 @@ export function acceptTls(
     rejectUnauthorized: false,
     ...(options.protocols.length === 0 ? {} : { ALPNProtocols: [...options.protocols] }),
   });
-  const handshake = new Handshake(options.deadlines, (outcome) => {
+  const handshake = new Handshake(options, (outcome) => {
     if (outcome.kind !== 'accepted') secured.destroy();
     done(outcome, secured);
   });
@@ -56,10 +58,10 @@ class Handshake implements Expiring {
   readonly #deadlines: Deadlines;
   #done: ((outcome: AcceptOutcome) => void) | undefined;
 
-  constructor(deadlines: Deadlines, done: (outcome: AcceptOutcome) => void) {
+  constructor({ deadlines, msMax }: AcceptTls, done: (outcome: AcceptOutcome) => void) {
     this.#deadlines = deadlines;
     this.#done = done;
-    this.deadlineMs = deadlines.in(handshakeMsMax);
+    this.deadlineMs = deadlines.in(msMax);
     deadlines.add(this);
   }
 
@@ -80,6 +82,3 @@ class Handshake implements Expiring {
     this.fail('the handshake took too long');
   }
 }
-
-// A handshake is two round trips; a peer that needs longer is holding a descriptor for nothing.
-const handshakeMsMax = 10_000;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { type Crl, issueCrl, parseCrl } from '../../../pki/index.ts';
+import { type Certificate, type Crl, issueCrl, parseCrl, type Signer } from '../../../pki/index.ts';
 import { parsePeerPolicy } from '../../../policies/index.ts';
 import { makeTestPki, type TestPki } from '../../../test/fakes/test-pki.ts';
-import { LivePeers, noRevocationLists, RevocationLists } from './revoked-peers.ts';
+import { noRevocationLists, RevocationLists } from './revoked-peers.ts';
 import { createPeerMemory, verifyPeer } from './verify-peer.ts';
 
 const nowMs = Date.UTC(2026, 10, 22, 12);
@@ -12,10 +12,18 @@ const orders = await pki.issueLeaf({ id: '/orders' });
 const issuer = pki.issuing.certificate;
 
 /** A list in the name of our issuing authority, signed by that of `signedBy`. */
-async function listOf(serials: readonly string[], signedBy: TestPki = pki): Promise<Crl> {
+function listOf(serials: readonly string[], signedBy: TestPki = pki): Promise<Crl> {
+  return listBy(issuer, signedBy.issuing.signer, serials);
+}
+
+async function listBy(
+  { subject, extensions }: Certificate,
+  signer: Signer,
+  serials: readonly string[],
+): Promise<Crl> {
   const values = {
-    issuer: issuer.subject,
-    issuerKeyId: issuer.extensions.subjectKeyId ?? new Uint8Array(),
+    issuer: subject,
+    issuerKeyId: extensions.subjectKeyId ?? new Uint8Array(),
     number: 1n,
     thisUpdateMs: nowMs,
     nextUpdateMs: nowMs + 1000,
@@ -25,7 +33,7 @@ async function listOf(serials: readonly string[], signedBy: TestPki = pki): Prom
       reason: 'keyCompromise' as const,
     })),
   };
-  return parseCrl(await issueCrl(values, signedBy.issuing.signer));
+  return parseCrl(await issueCrl(values, signer));
 }
 
 function verify(lists: RevocationLists, chain = web.chainDer) {
@@ -56,7 +64,7 @@ describe('a handshake', () => {
     const other = await makeTestPki({ nowMs });
     const leaf = await other.issueLeaf({ id: '/web' });
     const lists = new RevocationLists([await listOf([leaf.certificate.serial])]);
-    expect(lists.whyRevoked(leaf.certificate, other.issuing.certificate)).toBeUndefined();
+    expect(lists.whyRevoked([leaf.certificate, other.issuing.certificate])).toBeUndefined();
   });
 
   test('is refused where the list of the issuer is not its own', async () => {
@@ -66,30 +74,20 @@ describe('a handshake', () => {
     expect(verify(new RevocationLists([await listOf([])])).kind).toBe('accepted');
   });
 
+  test('is refused where the list of the root names the authority that issued it', async () => {
+    const { certificate, signer } = pki.root;
+    const own = await listOf([]);
+    const lists = [own, await listBy(certificate, signer, [issuer.serial])];
+    expect(verify(new RevocationLists(lists))).toMatchObject({
+      code: 'certificate_revoked',
+      detail: expect.stringContaining(`the authority above it ${issuer.serial} was revoked`),
+    });
+    const others = [own, await listBy(certificate, signer, ['0102'])];
+    expect(verify(new RevocationLists(others)).kind).toBe('accepted');
+  });
+
   test('is refused if any of several lists names it', async () => {
     const lists = [await listOf([]), await listOf([web.certificate.serial])];
     expect(verify(new RevocationLists(lists)).kind).toBe('refused');
-  });
-});
-
-describe('live connections', () => {
-  test('end when their peer comes to be revoked, once, and the others stay', async () => {
-    const peers = new LivePeers();
-    const ended: string[] = [];
-    const add = (name: string, leaf: typeof web) =>
-      peers.add({ leaf: leaf.certificate, issuer, revoke: () => void ended.push(name) });
-    add('web 1', web);
-    add('web 2', web);
-    add('orders', orders);
-    const forget = add('web 3', web);
-    forget();
-
-    peers.check(noRevocationLists);
-    expect(ended).toEqual([]);
-    const lists = new RevocationLists([await listOf([web.certificate.serial])]);
-    peers.check(lists);
-    peers.check(lists);
-    expect(ended).toEqual(['web 1', 'web 2']);
-    expect(peers.closed).toBe(2);
   });
 });

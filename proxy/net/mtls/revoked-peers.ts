@@ -1,7 +1,4 @@
-/**
- * Whether a peer's certificate is on a revocation list, and the connections that end when it comes to be.
- * The lists come with the bundles and are replaced as a whole; a live connection is asked again with each new set.
- */
+/** Whether a peer's certificate is on a revocation list. The lists come with the bundles and are replaced as a whole. */
 
 import { type Certificate, type Crl, whyNotIssuedBy } from '../../../pki/index.ts';
 import { toHex } from '../../../core/index.ts';
@@ -25,19 +22,32 @@ export class RevocationLists {
   }
 
   /**
-   * Why the peer must not be believed, or undefined. Only the leaf is looked up: what signed it stands in the
-   * peer's own chain and falls with its root. A list that its issuer did not sign proves nothing good either.
+   * Why the peer must not be believed, or undefined. `path` leads from its leaf to the root, and each
+   * certificate of it is looked up in the lists of the one above (RFC 5280 §6.3): an issuing authority falls
+   * by the word of its root. A list that its issuer did not sign proves nothing good either.
    */
-  whyRevoked(leaf: Certificate, issuer: Certificate): string | undefined {
-    const { authorityKeyId } = leaf.extensions;
-    if (this.size === 0 || authorityKeyId === undefined) return undefined;
+  whyRevoked(path: readonly Certificate[]): string | undefined {
+    if (this.size === 0) return undefined;
+    for (const [depth, issuer] of path.slice(1).entries()) {
+      const certificate = path[depth];
+      const reason = certificate === undefined ? undefined : this.#whyOne(certificate, issuer);
+      if (reason !== undefined) {
+        return depth === 0 ? `its certificate ${reason}` : `the authority above it ${reason}`;
+      }
+    }
+    return undefined;
+  }
+
+  #whyOne({ serial, extensions }: Certificate, issuer: Certificate): string | undefined {
+    const { authorityKeyId } = extensions;
+    if (authorityKeyId === undefined) return undefined;
     for (const crl of this.#byKeyId.get(toHex(authorityKeyId)) ?? []) {
       const fault = this.#faultOf(crl, issuer);
-      if (fault !== undefined) return `the revocation list of its issuer does not hold: ${fault}`;
-      const revoked = crl.revoked.get(leaf.serial);
+      if (fault !== undefined) return `has an issuer whose revocation list does not hold: ${fault}`;
+      const revoked = crl.revoked.get(serial);
       if (revoked === undefined) continue;
       const since = new Date(revoked.revokedAtMs).toISOString();
-      return `its certificate ${leaf.serial} was revoked at ${since} (${revoked.reason})`;
+      return `${serial} was revoked at ${since} (${revoked.reason})`;
     }
     return undefined;
   }
@@ -52,34 +62,3 @@ export class RevocationLists {
 }
 
 export const noRevocationLists = new RevocationLists([]);
-
-/** A certificate in use on a live connection, with the certificate that signed it. */
-export interface LivePeer {
-  readonly leaf: Certificate;
-  readonly issuer: Certificate;
-  /** Ends the connection. */
-  revoke(reason: string): void;
-}
-
-/** The live connections with a peer, for the moment in which one of them comes to be revoked. */
-export class LivePeers {
-  /** Connections that were ended because their peer's certificate was revoked. */
-  closed = 0;
-  readonly #peers = new Set<LivePeer>();
-
-  add(peer: LivePeer): () => void {
-    this.#peers.add(peer);
-    return () => this.#peers.delete(peer);
-  }
-
-  check(lists: RevocationLists): void {
-    if (lists.size === 0) return;
-    for (const peer of this.#peers) {
-      const reason = lists.whyRevoked(peer.leaf, peer.issuer);
-      if (reason === undefined) continue;
-      this.#peers.delete(peer);
-      this.closed += 1;
-      peer.revoke(reason);
-    }
-  }
-}

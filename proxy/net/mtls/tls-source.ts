@@ -1,20 +1,23 @@
 /** The current TLS material, as listeners and clusters take it at each handshake. */
 
-import type { Clock, Watch } from '../../../core/index.ts';
+import type { Clock, Timer, Watch } from '../../../core/index.ts';
 import type { TlsPurpose } from '../../../pki/index.ts';
 import type { PeerPolicy } from '../../../policies/index.ts';
+import { type LivePeer, LivePeers } from './live-peers.ts';
 import { type TlsMaterial, whyNotUsable } from './tls-material.ts';
-import { LivePeers } from './revoked-peers.ts';
-import {
-  createPeerMemory,
-  type PeerCertificate,
-  type PeerOutcome,
-  verifyPeer,
-} from './verify-peer.ts';
+import { createPeerMemory, type PeerOutcome, verifyPeer } from './verify-peer.ts';
 
 export type TlsAnswer =
   | { readonly kind: 'ready'; readonly material: TlsMaterial }
   | { readonly kind: 'not_ready'; readonly detail: string };
+
+/** How long a connection may live under a certificate of ours that was replaced. */
+export interface SupersededLimits {
+  /** After so long it begins nothing new. */
+  readonly ageMsMax: number;
+  /** So long after that it is ended. */
+  readonly drainMs: number;
+}
 
 /** Asked at every handshake, so that a swap needs neither a restart nor a connection to be closed. */
 export class TlsSource {
@@ -22,19 +25,49 @@ export class TlsSource {
   readonly #clock: Clock;
   // One for all listeners and clusters, and for all trust: it holds nothing that a new bundle makes wrong.
   readonly #memory = createPeerMemory();
-  readonly #peers = new LivePeers();
+  readonly #peers = new LivePeers(this.#memory.verifiedPairs);
+  readonly #timers = new Set<Timer>();
 
-  constructor(material: Watch<TlsMaterial | undefined>, clock: Clock) {
+  constructor(
+    material: Watch<TlsMaterial | undefined>,
+    clock: Clock,
+    superseded: SupersededLimits | undefined,
+  ) {
     this.#material = material;
     this.#clock = clock;
+    let last: TlsMaterial | undefined;
     material.subscribe((next) => {
-      if (next !== undefined) this.#peers.check(next.trust.lists);
+      if (next === undefined) return;
+      if (next.trust !== last?.trust) this.#peers.check(next.trust);
+      const isReplaced = last !== undefined && next.identity !== last.identity;
+      if (isReplaced && superseded !== undefined) this.#retireLater(next.generation, superseded);
+      last = next;
     });
   }
 
-  /** Calls `revoke` if the peer's certificate is revoked while the connection lives; the answer forgets it. */
-  watchPeer(certificate: PeerCertificate, revoke: (reason: string) => void): () => void {
-    return this.#peers.add({ ...certificate, revoke });
+  /** Calls `end` if what the peer stands on is withdrawn while the connection lives; the answer forgets it. */
+  watchPeer(peer: LivePeer): () => void {
+    return this.#peers.add(peer);
+  }
+
+  close(): void {
+    for (const timer of this.#timers) timer.cancel();
+  }
+
+  /** Whoever is under the certificate of this generation, or a later one, stays. */
+  #retireLater(generation: number, { ageMsMax, drainMs }: SupersededLimits): void {
+    this.#later(ageMsMax, () => {
+      this.#peers.retireOlder(generation);
+      this.#later(drainMs, () => this.#peers.endOlder(generation));
+    });
+  }
+
+  #later(delayMs: number, action: () => void): void {
+    const timer = this.#clock.after(delayMs, () => {
+      this.#timers.delete(timer);
+      action();
+    });
+    this.#timers.add(timer);
   }
 
   /** Fails closed: without a usable secret there is no answer to speak TLS with. */

@@ -16,8 +16,9 @@ export type PeerRefusal =
 
 /** What a live connection goes on to stand on. */
 export interface PeerCertificate {
-  readonly leaf: Certificate;
-  readonly issuer: Certificate;
+  /** From the leaf to the root. */
+  readonly path: readonly Certificate[];
+  readonly verifiedAtMs: number;
 }
 
 export type PeerOutcome =
@@ -62,15 +63,15 @@ export function verifyPeer(options: VerifyPeer): PeerOutcome {
     verifiedPairs: memory.verifiedPairs,
   });
   if (verdict.kind === 'refused') return refused('certificate_untrusted', verdict.detail);
-  const [leaf, issuer] = verdict.path;
-  if (leaf === undefined || issuer === undefined) {
+  const { path } = verdict;
+  if (path.length < 2) {
     return refused('certificate_untrusted', 'the peer presents an authority');
   }
-  const revoked = lists.whyRevoked(leaf, issuer);
+  const revoked = lists.whyRevoked(path);
   if (revoked !== undefined) return refused('certificate_revoked', `${verdict.id}: ${revoked}`);
   const decision = decidePeer(policy, verdict.id);
   if (decision.kind === 'deny') return refused('peer_not_allowed', decision.reason);
-  return { kind: 'accepted', id: verdict.id, certificate: { leaf, issuer } };
+  return { kind: 'accepted', id: verdict.id, certificate: { path, verifiedAtMs: nowMs } };
 }
 
 function parseChain(

@@ -28,15 +28,15 @@ export class BodyDecoder {
 
   /** Whether the end of the connection would be the end of this body. */
   get endsWithConnection(): boolean {
-    return this.#framing.kind === 'until_close';
+    return this.#framing.kind === 'until_close' || this.#framing.kind === 'tunnel';
   }
 
   next(buffer: ReceiveBuffer): Http1BodyEvent {
     const { kind } = this.#framing;
     if (kind === 'chunked' && this.#chunked !== undefined) return this.#chunked.next(buffer);
-    if (kind !== 'until_close' && this.#remaining === 0) return end;
+    if (!this.endsWithConnection && this.#remaining === 0) return end;
     if (!buffer.fill()) return needMore;
-    if (kind === 'until_close') return { kind: 'data', bytes: buffer.take(buffer.length) };
+    if (this.endsWithConnection) return { kind: 'data', bytes: buffer.take(buffer.length) };
     const bytes = buffer.take(this.#remaining);
     this.#remaining -= bytes.length;
     return { kind: 'data', bytes };

@@ -1,7 +1,8 @@
 /** Bodies in the chunked coding (RFC 9112 §7.1). */
 
 import { Buffer } from 'node:buffer';
-import type { HeaderBlock } from './header-block.ts';
+import type { Fields } from '../fields.ts';
+import { HeaderBlock } from './header-block.ts';
 
 /** One chunk, framing and data in one buffer. Without data there is no chunk: an empty one would end the body. */
 export function encodeChunk(data: Buffer): Buffer {
@@ -15,10 +16,20 @@ export function encodeChunk(data: Buffer): Buffer {
 }
 
 /** The end of a chunked body, with the trailer fields that were received if there are any. */
-export function lastChunk(trailers?: HeaderBlock): Buffer {
+export function lastChunk(trailers?: Fields): Buffer {
   if (trailers === undefined || trailers.count === 0) return plainEnd;
-  const lines = trailers.raw.subarray(trailers.fields[0], trailers.fieldsEnd);
+  const lines =
+    trailers instanceof HeaderBlock
+      ? trailers.raw.subarray(trailers.fields[0], trailers.fieldsEnd)
+      : Buffer.from(linesOf(trailers), 'latin1');
   return Buffer.concat([Buffer.from('0\r\n', 'latin1'), lines, Buffer.from(crlf, 'latin1')]);
+}
+
+/** Fields that another protocol brought, whose codec has found that no name or value could end a line. */
+function linesOf(trailers: Fields): string {
+  let lines = '';
+  for (const [name, value] of trailers.entries()) lines += `${name}: ${value}\r\n`;
+  return lines;
 }
 
 const crlf = '\r\n';

@@ -97,6 +97,15 @@ describe('a forwarded request', () => {
     },
   ];
 
+  test('offers the protocols it is told, and names Upgrade in Connection (RFC 9110 §7.8)', () => {
+    const input =
+      'GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: foo, websocket\r\nTE: trailers\r\n\r\n';
+    const head = requestHead(input);
+    expect(encodeRequestHead(head, { upgrade: 'websocket' }).toString('latin1')).toBe(
+      'GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nUpgrade: websocket\r\nConnection: TE, Upgrade\r\n\r\n',
+    );
+  });
+
   test.for(cases)('$name', ({ input, edits, expected }) => {
     expect(encodeRequestHead(requestHead(input), edits).toString('latin1')).toBe(expected);
   });
@@ -117,6 +126,9 @@ describe('a forwarded request', () => {
       [{ target: '/a b' }, { target: '/a%20b' }, 'target_invalid'],
       [{ target: '' }, { target: '/' }, 'target_invalid'],
       [{ host: 'a/b' }, { host: 'a.b' }, 'host_invalid'],
+      [{ upgrade: 'a b' }, { upgrade: 'a/1, b' }, 'upgrade_invalid'],
+      [{ upgrade: 'a\r\nB: c' }, { upgrade: 'a' }, 'upgrade_invalid'],
+      [{ upgrade: '' }, { upgrade: 'websocket' }, 'upgrade_invalid'],
     ];
     for (const [refused, accepted, code] of pairs) {
       expect(() => encodeRequestHead(head, refused)).toThrow(expect.objectContaining({ code }));
@@ -202,6 +214,13 @@ describe('a forwarded response', () => {
       name: 'is interim',
       input: 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n',
       expected: 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n',
+    },
+    {
+      name: 'has no length where CONNECT opens a tunnel (RFC 9110 §9.3.6)',
+      input: 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nA: 1\r\n\r\n',
+      method: 'CONNECT',
+      toward: 1,
+      expected: 'HTTP/1.1 200 OK\r\nA: 1\r\n\r\n',
     },
     {
       name: 'is edited',

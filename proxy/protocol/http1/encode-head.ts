@@ -4,6 +4,7 @@ import type { Buffer } from 'node:buffer';
 import {
   checkHostValue,
   checkTarget,
+  checkUpgrade,
   type HeadEdits,
   Http1EncodeError,
   type RequestHeadEdits,
@@ -75,13 +76,19 @@ function ownLines(
 ): string {
   let lines = editedLines(edits);
   if (framing.kind === 'chunked') lines += 'Transfer-Encoding: chunked\r\n';
+  let options = connection ?? '';
   if (acceptTrailers) {
     // RFC 9110 §10.1.4: who sends TE names it in Connection.
-    lines += `TE: trailers\r\nConnection: ${connection === undefined ? '' : `${connection}, `}TE\r\n`;
-  } else if (connection !== undefined) {
-    lines += `Connection: ${connection}\r\n`;
+    lines += 'TE: trailers\r\n';
+    options += options === '' ? 'TE' : ', TE';
   }
-  return lines;
+  if (edits.upgrade !== undefined) {
+    // RFC 9110 §7.8: so does who sends Upgrade.
+    checkUpgrade(edits.upgrade);
+    lines += `Upgrade: ${edits.upgrade}\r\n`;
+    options += options === '' ? 'Upgrade' : ', Upgrade';
+  }
+  return options === '' ? lines : `${lines}Connection: ${options}\r\n`;
 }
 
 /** RFC 9110 §7.2: Host comes first where we write it; RFC 9112 §3.2: empty where none is known. */

@@ -4,6 +4,7 @@ import { CodedError } from '../../../core/index.ts';
 import { isAuthority } from './authority.ts';
 import type { Framing } from './message-framing.ts';
 import { isEvery, isFieldOctet, isTargetOctet, isTokenOctet } from './octets.ts';
+import { protocolsIn } from './upgrade.ts';
 
 export type HeaderField = readonly [name: string, value: string];
 
@@ -16,6 +17,8 @@ export interface HeadEdits {
   readonly remove?: readonly string[];
   /** What we say about our own connection; nothing unless given or needed. */
   readonly connection?: 'close' | 'keep-alive';
+  /** The protocols we offer to change to, or the one we change to (RFC 9110 §7.8). */
+  readonly upgrade?: string;
 }
 
 export interface RequestHeadEdits extends HeadEdits {
@@ -35,6 +38,7 @@ export type Http1EncodeErrorCode =
   | 'field_value_invalid'
   | 'target_invalid'
   | 'host_invalid'
+  | 'upgrade_invalid'
   | 'status_invalid'
   | 'framing_impossible';
 
@@ -79,6 +83,13 @@ export function checkFieldName(name: string): string {
 export function checkTarget(target: string): void {
   if (target === '' || !isEvery(isTargetOctet, target)) {
     throw new Http1EncodeError('target_invalid', `${JSON.stringify(target)} is no request target`);
+  }
+}
+
+export function checkUpgrade(offer: string): void {
+  const members = offer.split(', ');
+  if (protocolsIn(offer).length !== members.length) {
+    throw new Http1EncodeError('upgrade_invalid', `${JSON.stringify(offer)} names no protocols`);
   }
 }
 

@@ -1,13 +1,14 @@
 /** A header or trailer section: the bytes as they came and a table of offsets, strings only on demand. */
 
 import type { Buffer } from 'node:buffer';
+import type { Fields } from '../fields.ts';
 import { type KnownField, knownField, namesEqual } from './known-field.ts';
 
 /**
  * The field lines of one message. Names compare without case; values are ISO-8859-1 text, in which
  * every byte of the peer is one character (RFC 9110 §5.5).
  */
-export class HeaderBlock {
+export class HeaderBlock implements Fields {
   /** The bytes the offsets point into; more than the field lines may stand in them. */
   readonly raw: Buffer;
   /** {@link fieldStride} numbers for each field line, in the order of the lines. */

@@ -10,7 +10,9 @@ export type Framing =
   | { readonly kind: 'length'; readonly length: number }
   | { readonly kind: 'chunked' }
   /** Responses only: the body ends with the connection. */
-  | { readonly kind: 'until_close' };
+  | { readonly kind: 'until_close' }
+  /** Responses only: what follows is no HTTP any more, in both directions (RFC 9110 §7.8, §9.3.6). */
+  | { readonly kind: 'tunnel' };
 
 /**
  * What the two length fields say together, or why they are refused. `none` means that neither is
@@ -97,6 +99,7 @@ function readContentLength(headers: HeaderBlock, bodyBytesMax: number): Framing 
 
 export const noBody: Framing = Object.freeze({ kind: 'none' });
 export const untilClose: Framing = Object.freeze({ kind: 'until_close' });
+export const tunnel: Framing = Object.freeze({ kind: 'tunnel' });
 const chunked: Framing = Object.freeze({ kind: 'chunked' });
 const emptyBody: Framing = Object.freeze({ kind: 'length', length: 0 });
 

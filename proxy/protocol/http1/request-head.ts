@@ -12,6 +12,7 @@ import type { RequestLineScanner } from './request-line-scanner.ts';
 import { checkHost, type RequestTarget, readTarget } from './request-target.ts';
 
 export class RequestHead {
+  readonly protocol = 'http1';
   /** The whole head as it came, from the start line to the empty line. */
   readonly raw: Buffer;
   readonly method: string;
@@ -80,7 +81,7 @@ export class RequestHead {
   /** The protocols offered, if the sender asks to leave HTTP/1.1 (RFC 9110 §7.8). */
   get upgrade(): string | undefined {
     if (this.minorVersion === 0 || !this.connection.upgrade) return undefined;
-    return this.headers.known(knownField.upgrade);
+    return this.headers.get('upgrade');
   }
 }
 

@@ -7,7 +7,7 @@ import { FieldScanner } from './field-scanner.ts';
 import { asBadGateway, type Http1BodyEvent, type Http1ErrorEvent, refuse } from './http1-event.ts';
 import { defaultHttp1Limits, type Http1Limits } from './limits.ts';
 import { ReceiveBuffer } from './receive-buffer.ts';
-import { type ResponseHead, readResponseHead } from './response-head.ts';
+import { type DueResponse, type ResponseHead, readResponseHead } from './response-head.ts';
 import { StatusLineScanner } from './status-line-scanner.ts';
 
 export interface ResponseHeadEvent {
@@ -20,7 +20,8 @@ export interface ResponseHeadEvent {
 export type Http1ResponseEvent = ResponseHeadEvent | Http1BodyEvent;
 
 /**
- * Decodes responses: any number of interim `head`s, then `head`, `data`…, `end`. A byte that no
+ * Decodes responses: any number of interim `head`s, then `head`, `data`…, `end`. A tunnel's bytes are
+ * `data` too, and its `end` is the server's. A byte that no
  * announced request accounts for is an error, so that a server cannot have its answer to one client
  * waiting for the next. Errors are final and have status 502.
  */
@@ -30,7 +31,7 @@ export class ResponseDecoder implements ByteDecoder<Http1ResponseEvent> {
   readonly #line: StatusLineScanner;
   readonly #fields: FieldScanner;
   readonly #body: BodyDecoder;
-  readonly #methods: string[] = [];
+  readonly #due: DueResponse[] = [];
   #phase: 'line' | 'fields' | 'body' | 'closed' = 'line';
   #keepAlive = true;
   #interims = 0;
@@ -53,18 +54,21 @@ export class ResponseDecoder implements ByteDecoder<Http1ResponseEvent> {
     return (
       this.#failure === undefined &&
       this.#phase === 'line' &&
-      this.#methods.length === 0 &&
+      this.#due.length === 0 &&
       this.#buffer.length === 0
     );
   }
 
-  /** Announces a request: one more response is due, to a request with this method. */
-  expect(method: string): void {
+  /**
+   * Announces a request: one more response is due, to a request with this method that offered to
+   * change to these protocols.
+   */
+  expect(method: string, upgrade?: string): void {
     // What came before the request was sent is no answer to it.
-    if (this.#phase === 'line' && this.#methods.length === 0 && this.#buffer.length > 0) {
+    if (this.#phase === 'line' && this.#due.length === 0 && this.#buffer.length > 0) {
       this.#fail(unsolicited);
     }
-    this.#methods.push(method);
+    this.#due.push({ method, upgrade });
   }
 
   push(chunk: Buffer): void {
@@ -101,8 +105,8 @@ export class ResponseDecoder implements ByteDecoder<Http1ResponseEvent> {
 
   #nextHead(): ResponseHeadEvent | NeedMore | Http1ErrorEvent {
     const buffer = this.#buffer;
-    const [method] = this.#methods;
-    if (method === undefined) return buffer.length === 0 ? needMore : this.#fail(unsolicited);
+    const [due] = this.#due;
+    if (due === undefined) return buffer.length === 0 ? needMore : this.#fail(unsolicited);
     for (;;) {
       const scanner = this.#phase === 'line' ? this.#line : this.#fields;
       const result = scanner.scan(buffer.bytes, buffer.start, buffer.end - buffer.start);
@@ -122,14 +126,14 @@ export class ResponseDecoder implements ByteDecoder<Http1ResponseEvent> {
       raw,
       this.#line,
       this.#fields.scanned,
-      method,
+      due,
       this.#limits.bodyBytesMax,
     );
     if ('kind' in head) return this.#fail(head);
-    return this.#beginMessage(head, method);
+    return this.#beginMessage(head);
   }
 
-  #beginMessage(head: ResponseHead, method: string): ResponseHeadEvent | Http1ErrorEvent {
+  #beginMessage(head: ResponseHead): ResponseHeadEvent | Http1ErrorEvent {
     this.#line.reset();
     if (head.interim) {
       this.#interims += 1;
@@ -142,8 +146,7 @@ export class ResponseDecoder implements ByteDecoder<Http1ResponseEvent> {
       return { kind: 'head', head, interim: true };
     }
     this.#interims = 0;
-    // RFC 9110 §9.3.6: after a 2xx to CONNECT the connection is a tunnel.
-    this.#keepAlive = head.keepAlive && !(method === 'CONNECT' && head.status < 300);
+    this.#keepAlive = head.keepAlive;
     this.#body.begin(head.framing);
     this.#phase = 'body';
     return { kind: 'head', head, interim: false };
@@ -163,7 +166,7 @@ export class ResponseDecoder implements ByteDecoder<Http1ResponseEvent> {
   }
 
   #endMessage(): void {
-    this.#methods.shift();
+    this.#due.shift();
     this.#phase = this.#keepAlive ? 'line' : 'closed';
     if (!this.#keepAlive) this.#buffer.clear();
   }

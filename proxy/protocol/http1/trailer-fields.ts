@@ -11,6 +11,11 @@ export function forbiddenTrailer(trailers: HeaderBlock): string | undefined {
   return undefined;
 }
 
+/** Whether a field of that name, in lower case, has no place behind a body. */
+export function isForbiddenTrailer(lowerName: string): boolean {
+  return forbidden.has(lowerName);
+}
+
 // RFC 9110 §6.5.1: what is needed for framing, routing, modifying the request, authentication,
 // controlling the response, or knowing how to read the content. Whoever merges trailers into the
 // head would otherwise let them replace what the head was judged by.

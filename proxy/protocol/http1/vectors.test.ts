@@ -2,13 +2,14 @@ import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
+  type RequestCircumstances,
   type ResponseCircumstances,
   requestTranscript,
   responseTranscript,
   type Transcript,
 } from '../../../test/vectors/http1/transcript.ts';
 
-interface Vector extends ResponseCircumstances {
+interface Vector extends ResponseCircumstances, RequestCircumstances {
   readonly name: string;
   readonly origin: string;
   /** Every character is one byte. */
@@ -17,12 +18,13 @@ interface Vector extends ResponseCircumstances {
 }
 
 describe('requests', () => {
-  test.for(readVectors('requests.json'))('$name ($origin)', ({ input, expected }) => {
-    const bytes = Buffer.from(input, 'latin1');
-    const whole = requestTranscript([bytes]);
+  test.for(readVectors('requests.json'))('$name ($origin)', (vector) => {
+    const { expected } = vector;
+    const bytes = Buffer.from(vector.input, 'latin1');
+    const whole = requestTranscript([bytes], vector);
     expect(whole).toMatchObject(expected);
     expect(whole.error).toEqual(expected.error);
-    for (const chunks of splits(bytes)) expect(requestTranscript(chunks)).toEqual(whole);
+    for (const chunks of splits(bytes)) expect(requestTranscript(chunks, vector)).toEqual(whole);
   });
 });
 

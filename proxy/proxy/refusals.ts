@@ -1,10 +1,9 @@
 /** What the proxy answers itself: one line of text that says what went wrong and on which side. */
 
 import type { DialFailure } from '../net/dialer.ts';
-import { encodeLocalReply } from '../protocol/http1/local-reply.ts';
-import type { RequestHead } from '../protocol/http1/request-head.ts';
-import type { ResponseFailure } from '../stream/client-connection.ts';
-import type { ServerConnection } from '../stream/server-connection.ts';
+import type { LocalAnswer, RequestHead, ResponseFailure } from '../stream/stream.ts';
+import { isGrpc } from '../stream/stream.ts';
+import { grpcAnswer } from './grpc.ts';
 
 export interface Refusal {
   readonly status: number;
@@ -13,42 +12,29 @@ export interface Refusal {
 
 /** The texts name clusters but no addresses: whoever may call need not know where things stand. */
 export const refusals = {
-  connect: { status: 501, text: 'CONNECT is not supported by this proxy' },
-  upgrade: (protocol: string): Refusal => ({
-    status: 501,
-    text: `upgrading to ${protocol} is not supported by this proxy`,
-  }),
+  connect: { status: 501, text: 'CONNECT is not supported on this listener' },
+  connectElsewhere: { status: 403, text: 'CONNECT to this authority is not allowed here' },
   dotSegment: { status: 400, text: 'the path has a dot segment' },
   noRoute: { status: 404, text: 'no route matches this path' },
+  deadline: { status: 504, text: 'the time that the client allows is over' },
   noConnection: (cluster: string, code: DialFailure | 'overflow'): Refusal => ({
     status: 503,
     text: `no connection to cluster ${cluster}: ${connectionFaults[code]}`,
   }),
   noResponse: (cluster: string, code: ResponseFailure['code']): Refusal => ({
-    status: code === 'timeout' ? 504 : 502,
+    status: code === 'timeout' ? 504 : code === 'unprocessed' ? 503 : 502,
     text: `no response from cluster ${cluster}: ${responseFaults[code]}`,
   }),
-  slowHead: { status: 408, text: 'the head of the request came too slowly' },
 } as const;
 
-/** Answers and ends the exchange; the connection is kept where nothing of the request is left unread. */
-export function sendLocalReply(
-  stream: ServerConnection,
-  head: RequestHead | undefined,
-  refusal: Refusal,
-): void {
-  const keepsAlive = head?.keepAlive === true && stream.isRequestRead && !stream.isLast;
-  stream.send(
-    encodeLocalReply({
-      status: refusal.status,
-      body: `${refusal.text}\n`,
-      headers: [['Content-Type', 'text/plain; charset=utf-8']],
-      close: !keepsAlive,
-      keepAlive: keepsAlive && head.minorVersion === 0,
-      omitBody: head?.method === 'HEAD',
-    }),
-  );
-  stream.endResponse(keepsAlive);
+/** The answer in the words of whoever asked. */
+export function answerOf(refusal: Refusal, head: RequestHead | undefined): LocalAnswer {
+  if (head !== undefined && isGrpc(head)) return grpcAnswer(refusal);
+  return {
+    status: refusal.status,
+    fields: [['Content-Type', 'text/plain; charset=utf-8']],
+    body: `${refusal.text}\n`,
+  };
 }
 
 const connectionFaults: Readonly<Record<DialFailure | 'overflow', string>> = {
@@ -61,6 +47,7 @@ const connectionFaults: Readonly<Record<DialFailure | 'overflow', string>> = {
 };
 
 const responseFaults: Readonly<Record<ResponseFailure['code'], string>> = {
+  unprocessed: 'the server takes no more requests now',
   lost: 'the connection was closed before a response began',
   cut_off: 'the connection was closed in the middle of the response',
   bad: 'what came is not a valid response',

@@ -1,0 +1,194 @@
+/**
+ * From an accepted socket to a {@link Connection} in the hands of its filter chain: who stands before us, who
+ * connects and where to, TLS or not, then the handshake. Nothing is answered before the chain is known.
+ */
+
+import type { Socket } from 'node:net';
+import { readOriginalDestination } from '../../rpc/index.ts';
+import { addressText, type Endpoints, isSameAddress, noAddress, plainHost } from './address.ts';
+import { Connection } from './connection.ts';
+import { chooseChain, type FilterChain, type ListenerTls } from './filter-chain.ts';
+import { type FirstBytesStage, readFirstBytes } from './first-bytes.ts';
+import { inspectorStage, proxyHeaderStage } from './first-stages.ts';
+import type { ClientHello } from './inspector/client-hello.ts';
+import type { ListenerState } from './listener-options.ts';
+import type { ListenerStats } from './listener-stats.ts';
+import { type AcceptOutcome, acceptTls } from './mtls/accept-tls.ts';
+
+/** What is known of a connection so far. */
+interface Arrival {
+  readonly socket: Socket;
+  endpoints: Endpoints;
+  isTls: boolean;
+  hello: ClientHello | undefined;
+}
+
+/** Ends with the chain's `onConnection`, or with the socket destroyed and counted. */
+export function arrive(socket: Socket, state: ListenerState): void {
+  const { options, deps } = state;
+  const arrival: Arrival = {
+    socket,
+    endpoints: options.originalDestination ? interceptedEndpointsOf(socket) : endpointsOf(socket),
+    // Without a look all chains have one mode.
+    isTls: options.chains[0]?.mode !== 'off',
+    hello: undefined,
+  };
+  const stages = stagesFor(arrival, state);
+  if (stages.length === 0) {
+    choose(arrival, state);
+    return;
+  }
+  const reading = { stages, deadlines: deps.deadlines, msMax: deps.firstBytesMsMax };
+  readFirstBytes(socket, reading, (outcome) => {
+    if (outcome.kind === 'done') choose(arrival, state);
+    // Who leaves without a word, as probes of load balancers do, is nobody's fault.
+    else if (outcome.kind === 'closed') socket.destroy();
+    else refuse(arrival, state, 'connectionsUnreadable', outcome.detail);
+  });
+}
+
+function stagesFor(arrival: Arrival, { options, inspects }: ListenerState): FirstBytesStage[] {
+  const stages: FirstBytesStage[] = [];
+  // Who is not configured cannot state an address: what it sends is taken for what it is.
+  if (options.proxyProtocolFrom?.has(arrival.endpoints.source.host) === true) {
+    stages.push(
+      proxyHeaderStage((header) => {
+        if (header.kind === 'proxied') arrival.endpoints = header.endpoints;
+      }),
+    );
+  }
+  if (inspects) {
+    stages.push(
+      inspectorStage((hello) => {
+        arrival.isTls = hello !== undefined;
+        arrival.hello = hello;
+      }),
+    );
+  }
+  return stages;
+}
+
+function choose(arrival: Arrival, state: ListenerState): void {
+  const { socket, endpoints } = arrival;
+  const { source } = endpoints;
+  if (!state.sources.add(source.host)) {
+    refuse(arrival, state, 'connectionsOverSourceLimit', 'its source has too many connections');
+    return;
+  }
+  socket.once('close', () => state.sources.remove(source.host));
+  const chain = chooseChain(state.options.chains, arrival);
+  if (chain === undefined) {
+    const what = arrival.isTls ? 'TLS' : 'plaintext';
+    refuse(arrival, state, 'connectionsUnmatched', `no filter chain takes it (${what})`);
+  } else if (chain.tls !== undefined && arrival.isTls) {
+    secure(arrival, chain, chain.tls, state);
+  } else {
+    chain.onConnection(new Connection(socket, undefined, state.deps, undefined, endpoints));
+  }
+}
+
+function secure(
+  arrival: Arrival,
+  chain: FilterChain,
+  tls: ListenerTls,
+  state: ListenerState,
+): void {
+  const { socket, endpoints } = arrival;
+  const { deps, options } = state;
+  const { stats, log } = deps;
+  const answer = tls.source.current();
+  if (answer.kind === 'not_ready') {
+    refuse(arrival, state, 'tlsNotReady', answer.detail);
+    return;
+  }
+  const { material } = answer;
+  const accepting = { ...tls, material, deadlines: deps.deadlines, msMax: deps.handshakeMsMax };
+  acceptTls(socket, accepting, (outcome, secured) => {
+    count(outcome, stats);
+    if (outcome.kind === 'accepted') {
+      const connection = new Connection(secured, outcome.id, deps, undefined, endpoints);
+      const forget = tls.source.watchPeer({
+        ...outcome,
+        generation: material.generation,
+        retire: () => connection.retire(),
+        end(why, reason) {
+          stats[endedCounters[why]] += 1;
+          log.warn('a TLS connection was ended', {
+            listener: options.name,
+            peer: outcome.id,
+            reason,
+          });
+          connection.destroy(reason);
+        },
+      });
+      secured.once('close', forget);
+      chain.onConnection(connection);
+      return;
+    }
+    const fields = { listener: options.name, peer: peerOf(arrival), reason: outcome.detail };
+    if (outcome.kind === 'refused') log.warn('a TLS peer was refused', fields);
+    // Port scanners and load balancers' probes fail handshakes all day.
+    else log.debug('a TLS handshake failed', fields);
+  });
+}
+
+function count(outcome: AcceptOutcome, stats: ListenerStats): void {
+  switch (outcome.kind) {
+    case 'accepted':
+      stats.tlsHandshakes += 1;
+      return;
+    case 'refused':
+      stats.tlsHandshakes += 1;
+      stats.tlsPeersRefused += 1;
+      return;
+    case 'failed':
+      stats.tlsHandshakesFailed += 1;
+  }
+}
+
+function refuse(
+  arrival: Arrival,
+  { options, deps }: ListenerState,
+  counter: Refused,
+  reason: string,
+): void {
+  deps.stats[counter] += 1;
+  const fields = { listener: options.name, peer: peerOf(arrival), reason };
+  deps.log.debug('a connection was closed', fields);
+  arrival.socket.destroy();
+}
+
+const endedCounters = {
+  revoked: 'tlsPeersRevoked',
+  untrusted: 'tlsPeersUntrusted',
+  superseded: 'tlsSuperseded',
+} as const;
+
+type Refused =
+  | 'connectionsOverSourceLimit'
+  | 'connectionsUnmatched'
+  | 'connectionsUnreadable'
+  | 'tlsNotReady';
+
+function endpointsOf(socket: Socket): Endpoints {
+  return {
+    source: addressOf(socket.remoteAddress, socket.remotePort),
+    destination: addressOf(socket.localAddress, socket.localPort),
+  };
+}
+
+function interceptedEndpointsOf(socket: Socket): Endpoints {
+  const endpoints = endpointsOf(socket);
+  const original = readOriginalDestination(socket);
+  // Who connects to us by our own address was redirected by nobody.
+  if (original === undefined || isSameAddress(original, endpoints.destination)) return endpoints;
+  return { source: endpoints.source, destination: original, original };
+}
+
+function addressOf(host: string | undefined, port: number | undefined): Endpoints['source'] {
+  return host === undefined ? noAddress : { host: plainHost(host), port: port ?? 0 };
+}
+
+function peerOf({ endpoints }: Arrival): string {
+  return addressText(endpoints.source);
+}

@@ -1,0 +1,32 @@
+/** How much useless work a peer may cause: over it the connection ends with ENHANCE_YOUR_CALM. */
+
+import { type Clock, RateLimit } from '../../../core/index.ts';
+import { connectionFault, errorCode, type Http2Fault } from './error-code.ts';
+import type { Http2Limits } from './limits.ts';
+
+export class FloodGuard {
+  readonly #resets: RateLimit;
+  readonly #idleFrames: RateLimit;
+
+  constructor(limits: Http2Limits, clock: Pick<Clock, 'monotonicMs'>) {
+    this.#resets = new RateLimit(clock, limits.resets);
+    this.#idleFrames = new RateLimit(clock, limits.idleFrames);
+  }
+
+  /**
+   * A stream of the peer ended before its answer did, by the peer's RST_STREAM or by an error that it
+   * provoked: each has cost us a request's work and the peer nothing (CVE-2023-44487, CVE-2025-8671).
+   */
+  onReset(): Http2Fault | undefined {
+    return this.#resets.take(1) === 0
+      ? undefined
+      : connectionFault(errorCode.enhanceYourCalm, 'too many streams are reset');
+  }
+
+  /** A frame that only asks for work: PING, SETTINGS, empty DATA, PRIORITY and their like. */
+  onIdleFrame(what: string): Http2Fault | undefined {
+    return this.#idleFrames.take(1) === 0
+      ? undefined
+      : connectionFault(errorCode.enhanceYourCalm, `too many frames that move nothing: ${what}`);
+  }
+}

@@ -1,0 +1,123 @@
+/** HTTP on one downstream connection: each request gets its {@link Downstream}, bad ones get an answer. */
+
+import type { Clock, Logger } from '../../core/index.ts';
+import type { SpiffeId } from '../../spiffe/index.ts';
+import type { Connection } from '../net/connection.ts';
+import type { Deadlines } from '../net/deadlines.ts';
+import { formatErrorCode, type Http2Fault } from '../protocol/http2/error-code.ts';
+import { bridgeGrpcWeb, isGrpcWeb } from '../stream/grpc-web-stream.ts';
+import { Http2ServerConnection } from '../stream/http2-server-connection.ts';
+import { ServerConnection } from '../stream/server-connection.ts';
+import type {
+  RequestFailure,
+  RequestHandler,
+  RequestHead,
+  RequestListener,
+  ServerStream,
+  ServerTimeouts,
+} from '../stream/stream.ts';
+import { Downstream, type DownstreamDeps } from './downstream.ts';
+import { type ForwardedFields, forwardedFields } from './forwarded-fields.ts';
+import { answerOf } from './refusals.ts';
+import { matchRoute } from './route.ts';
+import { countStatus } from './stats.ts';
+
+/** A connection of whichever protocol, as a drain sees it. */
+export interface Drainable {
+  drain(): void;
+}
+
+export interface HttpDeps extends DownstreamDeps {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly log: Logger;
+  readonly timeouts: ServerTimeouts;
+  /** As in `tunnels`: what an extended CONNECT may ask for. */
+  readonly upgrades: ReadonlySet<string>;
+  /** Whether requests of gRPC-Web become gRPC. */
+  readonly grpcWeb: boolean;
+  /** Connections that are open, for draining. */
+  readonly sessions: Set<Drainable>;
+}
+
+export function serveHttp1(connection: Connection, deps: HttpDeps): void {
+  const session = new HttpSession(connection.peer, deps);
+  deps.sessions.add(new ServerConnection(connection, session, session, deps.timeouts));
+}
+
+export function serveHttp2(connection: Connection, deps: HttpDeps): void {
+  const session = new HttpSession(connection.peer, deps);
+  deps.sessions.add(new Http2ServerConnection(connection, session, session, deps));
+}
+
+class HttpSession implements RequestListener {
+  readonly #fields: ForwardedFields;
+  readonly #deps: HttpDeps;
+
+  constructor(peer: SpiffeId | undefined, deps: HttpDeps) {
+    this.#fields = forwardedFields(peer);
+    this.#deps = deps;
+  }
+
+  onRequest(head: RequestHead, stream: ServerStream): RequestHandler {
+    if (this.#mayBridge(head)) {
+      const serve = (grpcHead: RequestHead, on: ServerStream): RequestHandler =>
+        this.#serve(grpcHead, on);
+      const bridged = bridgeGrpcWeb(head, stream, this.#fields.scheme, serve);
+      if (bridged !== undefined) return bridged;
+    }
+    return this.#serve(head, stream);
+  }
+
+  #serve(head: RequestHead, stream: ServerStream): RequestHandler {
+    return new Downstream(head, stream, this.#fields, this.#deps);
+  }
+
+  /** gRPC is HTTP/2's: a server of HTTP/1.1 that is sent gRPC-Web speaks it itself. */
+  #mayBridge(head: RequestHead): boolean {
+    const { grpcWeb, routes } = this.#deps;
+    return (
+      grpcWeb && isGrpcWeb(head) && matchRoute(routes, head.path)?.cluster.protocol !== 'http1'
+    );
+  }
+
+  onBadRequest({ status, detail, late }: RequestFailure, stream: ServerStream): void {
+    const { stats, accessLog, listener } = this.#deps;
+    stats.requestsRefused += 1;
+    if (late === 'head') stats.headTimeouts += 1;
+    if (status === 414 || status === 431) stats.headsTooLarge += 1;
+    stats.localReplies += 1;
+    countStatus(stats, status);
+    accessLog.write({
+      listener,
+      // What was sent is no request, so nothing of it is known and nothing of it is logged.
+      method: '-',
+      path: '-',
+      status,
+      requestBytes: 0,
+      responseBytes: 0,
+      durationMs: 0,
+      peer: stream.peer,
+      upstream: undefined,
+      requestId: undefined,
+      fault: detail,
+    });
+    stream.reply(answerOf({ status, text: detail }, undefined));
+  }
+
+  onIdle(): void {
+    this.#deps.stats.idleTimeouts += 1;
+  }
+
+  onConnectionClosed(connection: Drainable): void {
+    this.#deps.sessions.delete(connection);
+  }
+
+  onProtocolError(fault: Http2Fault, connection: Http2ServerConnection): void {
+    const { stats, log, listener } = this.#deps;
+    stats.protocolErrors += 1;
+    const peer = connection.peer ?? connection.remoteAddress;
+    const code = formatErrorCode(fault.code);
+    log.warn('an HTTP/2 client was left', { listener, peer, code, reason: fault.detail });
+  }
+}

@@ -1,0 +1,170 @@
+/** Connections of one filter chain, served in its protocol, drained at the end. */
+
+import type { Clock, Logger } from '../../core/index.ts';
+import type { AccessLog } from '../access-log.ts';
+import type { ChainConfig } from '../chain-config.ts';
+import type { ConnectionCount } from '../net/connection-limits.ts';
+import type { Connection, ConnectionDeps } from '../net/connection.ts';
+import type { TlsSource } from '../net/mtls/tls-source.ts';
+import { http1Matcher } from '../protocol/detect/http1-matcher.ts';
+import { http2Matcher } from '../protocol/detect/http2-matcher.ts';
+import type { ServerTimeouts } from '../stream/stream.ts';
+import type { Cluster } from './cluster.ts';
+import { serveDetected } from './detect.ts';
+import { type Drainable, serveHttp1, serveHttp2 } from './http-session.ts';
+import type { RequestIds } from './request-id.ts';
+import type { ListenerCounters, ProxyStats } from './stats.ts';
+import { serveTcp } from './tcp-relay.ts';
+import type { TunnelPolicy } from './tunnel-policy.ts';
+
+/** What every listener of a proxy is given. */
+export interface DirectionDeps extends ConnectionDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly tlsSource: TlsSource;
+  readonly clusters: ReadonlyMap<string, Cluster>;
+  readonly accessLog: AccessLog;
+  readonly requestIds: RequestIds;
+  readonly stats: ProxyStats;
+  readonly timeouts: ServerTimeouts;
+  /** Accepted connections of all listeners. */
+  readonly connections: ConnectionCount;
+  readonly firstBytesMsMax: number;
+  readonly handshakeMsMax: number;
+  readonly detectMsMax: number;
+}
+
+/** Connections of one filter chain, served in its protocol. */
+export interface ServingChain {
+  readonly onConnection: (connection: Connection) => void;
+  /** Lets requests under way end and closes what is idle. */
+  drain(): void;
+  /** Requests or relays that have not ended. */
+  openCount(): number;
+}
+
+/** `counters` are those of the listener, which all its chains share. */
+export function serveProtocol(
+  config: ChainConfig,
+  listener: string,
+  counters: ListenerCounters,
+  deps: DirectionDeps,
+): ServingChain {
+  const { protocol } = config;
+  if (protocol === 'tcp') return servingTcp(config, listener, counters, deps);
+  if (protocol === 'auto') return servingDetected(config, listener, counters, deps);
+  return servingHttp(protocol, config, listener, counters, deps);
+}
+
+/** Each connection by what it speaks; what nobody here speaks is relayed where the config names a cluster for it. */
+function servingDetected(
+  config: ChainConfig,
+  listener: string,
+  counters: ListenerCounters,
+  deps: DirectionDeps,
+): ServingChain {
+  const http1 = servingHttp('http1', config, listener, counters, deps);
+  const http2 = servingHttp('http2', config, listener, counters, deps);
+  const relay =
+    config.cluster === undefined ? undefined : servingTcp(config, listener, counters, deps);
+  const detecting = {
+    ...deps,
+    listener,
+    stats: counters,
+    // In the order in which they are asked.
+    protocols: [
+      { ...http2Matcher, serve: http2.onConnection },
+      { ...http1Matcher, serve: http1.onConnection },
+    ],
+    fallback: relay?.onConnection,
+    opaquePorts: new Set([
+      ...(config.opaquePorts ?? []),
+      ...(config.serverFirstPorts ?? wellKnownServerFirstPorts),
+    ]),
+  };
+  const served = relay === undefined ? [http1, http2] : [http1, http2, relay];
+  return {
+    onConnection: (connection) => serveDetected(connection, detecting),
+    drain: () => {
+      for (const each of served) each.drain();
+    },
+    openCount: () => served.reduce((sum, each) => sum + each.openCount(), 0),
+  };
+}
+
+/** What ALPN offers. A peer that wants only something else is told so in its handshake. */
+export function protocolsOf(protocol: ChainConfig['protocol']): readonly string[] {
+  return alpn[protocol];
+}
+
+function servingHttp(
+  protocol: 'http1' | 'http2',
+  config: ChainConfig,
+  listener: string,
+  counters: ListenerCounters,
+  deps: DirectionDeps,
+): ServingChain {
+  const sessions = new Set<Drainable>();
+  const routes = (config.routes ?? []).map(({ prefix, cluster }) => ({
+    prefix,
+    cluster: clusterNamed(cluster, deps),
+  }));
+  const tunnels: TunnelPolicy = {
+    upgrades: new Set(config.upgrades ?? defaultUpgrades),
+    connects: new Map(
+      (config.connect ?? []).map(({ authority, cluster }) => [
+        authority,
+        clusterNamed(cluster, deps),
+      ]),
+    ),
+  };
+  const grpcWeb = config.grpcWeb === true;
+  const { upgrades } = tunnels;
+  const own = { listener, routes, tunnels, upgrades, grpcWeb, stats: counters, sessions };
+  const session = { ...deps, ...own };
+  const serve = protocol === 'http2' ? serveHttp2 : serveHttp1;
+  return {
+    onConnection: (connection) => serve(connection, session),
+    drain: () => {
+      for (const stream of sessions) stream.drain();
+    },
+    openCount: () => sessions.size,
+  };
+}
+
+function servingTcp(
+  config: ChainConfig,
+  listener: string,
+  counters: ListenerCounters,
+  deps: DirectionDeps,
+): ServingChain {
+  const relays = new Set<Connection>();
+  const cluster = clusterNamed(config.cluster ?? '', deps);
+  const relay = { ...deps, listener, cluster, stats: counters, relays };
+  return {
+    onConnection: (connection) => serveTcp(connection, relay),
+    // Where one exchange ends and the next begins is not known; the drain's bound ends them.
+    drain: () => {},
+    openCount: () => relays.size,
+  };
+}
+
+function clusterNamed(name: string, deps: DirectionDeps): Cluster {
+  const cluster = deps.clusters.get(name);
+  // The config's cross-check has seen to it.
+  if (cluster === undefined) throw new RangeError(`there is no cluster ${name}`);
+  return cluster;
+}
+
+// The one protocol that the world upgrades to. What hides HTTP from us (h2c, TLS) is never among them.
+const defaultUpgrades: readonly string[] = ['websocket'];
+
+const alpn: Readonly<Record<ChainConfig['protocol'], readonly string[]>> = {
+  http1: ['http/1.1'],
+  http2: ['h2'],
+  auto: ['h2', 'http/1.1'],
+  tcp: [],
+};
+
+// FTP, SSH, SMTP, POP3, IMAP and MySQL: clients of these wait for a greeting, and would wait for the deadline.
+const wellKnownServerFirstPorts: readonly number[] = [21, 22, 25, 110, 143, 587, 3306];

@@ -1,0 +1,49 @@
+/** Connections to one endpoint, as requests ask for them. */
+
+import type { DialFailure } from '../net/dialer.ts';
+import type { Address } from '../net/address.ts';
+import type { ClientStream, ClientTimeouts } from './stream.ts';
+
+export interface Pool {
+  readonly endpoint: Address;
+  /** `fresh` wants a connection that nobody has used, for who has just met a dead one. */
+  acquire(waiter: PoolWaiter, fresh: boolean): void;
+  /** Takes back a request for a stream that has not been answered. */
+  cancel(waiter: PoolWaiter): void;
+  /** After a swap of secrets: what was made under earlier ones takes no new exchange. */
+  retire(): void;
+  close(): void;
+}
+
+/** Whoever wants a stream. One of the two is called, maybe inside `acquire`. */
+export interface PoolWaiter {
+  onConnection(stream: ClientStream): void;
+  onNoConnection(code: DialFailure | 'overflow', detail: string): void;
+}
+
+export interface PoolOptions {
+  readonly endpoint: Address;
+  readonly connectionsMax: number;
+  readonly timeouts: ClientTimeouts;
+}
+
+export interface PoolStats {
+  connectionsOpened: number;
+  connectionsFailed: number;
+  connectionsActive: number;
+  connectionsIdle: number;
+  /** TLS servers that were not who they should be; counted as failed too. */
+  peersRefused: number;
+  /** Live connections that were ended because the server's certificate was revoked. */
+  peersRevoked: number;
+  /** The same because the bundle of the server's trust domain no longer vouches for it. */
+  peersUntrusted: number;
+  /** The same because our own certificate in it was replaced too long ago. */
+  superseded: number;
+  overflows: number;
+  /** HTTP/2 servers that broke the protocol's rules, and were left. */
+  protocolErrors: number;
+}
+
+// With no connection to be had a longer queue would only be a longer wait before the same answer.
+export const waitersMax = 1024;

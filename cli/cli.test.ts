@@ -34,6 +34,26 @@ test('an answer is a table for people and JSON for programs', () => {
   expect(written).toEqual(['a is 1\n', '{\n  "a": 1\n}\n']);
 });
 
+test('what others chose steers no terminal and forges no line, and plain text stays', () => {
+  const hostile = 'a\u001b[2J\nb\u009b\u202ec';
+  const told = 'a\\u{1b}[2J\\u{a}b\\u{9b}\\u{202e}c';
+  expect(formatTable(['X'], [[hostile], ['é → 日本']], '')).toBe(`X\n${told}\né → 日本\n`);
+  expect(formatFields([['X', hostile]])).toBe(`X  ${told}\n`);
+  const written: string[] = [];
+  const output = (format: 'table' | 'json') =>
+    createOutput(format, (text) => void written.push(text));
+  output('table').line(hostile);
+  output('table').show(hostile, (value) => `${value}\n`);
+  output('json').show(hostile, () => '');
+  output('json').line(JSON.stringify(hostile));
+  expect(written).toEqual([
+    `${told}\n`,
+    'a\\u{1b}[2J\nb\\u{9b}\\u{202e}c\n',
+    `${JSON.stringify(hostile)}\n`,
+    `${JSON.stringify(hostile)}\n`,
+  ]);
+});
+
 test('a time is told as a distance from now', () => {
   const now = Date.parse('2026-01-01T00:00:00Z');
   expect(formatRelative('2026-01-01T01:30:00Z', now)).toBe('in 1h30m');

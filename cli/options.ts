@@ -1,13 +1,19 @@
 /** Options that several commands share, and how a command is run with them. */
 
 import { Command, Option } from 'commander';
-import { type AdminClient, adminClient } from '../api/index.ts';
+import {
+  type AdminClient,
+  adminClient,
+  type AgentAdminClient,
+  agentAdminClient,
+} from '../api/index.ts';
 import { adminTargetOf } from './admin-target.ts';
 import { createOutput, type Output } from './output.ts';
 import type { ProgramContext } from './program-context.ts';
 
 export const defaultAdminSocket = '/var/lib/signet/ca/admin.sock';
 export const defaultAgentSocket = '/run/signet/agent.sock';
+const defaultAgentAdminSocket = '/run/signet/agent-admin.sock';
 
 /** A command that answers something: it takes `-o table|json`. */
 export function answering(command: Command): Command {
@@ -37,6 +43,19 @@ export function administering(command: Command): Command {
         .env('SPIFFE_ENDPOINT_SOCKET')
         .default(`unix://${defaultAgentSocket}`),
     );
+}
+
+/** A command that asks an agent's admin API, on the machine where it runs. */
+export function askingAgent(command: Command): Command {
+  return answering(command).addOption(
+    new Option('--socket <path>', "the agent's admin socket")
+      .env('SIGNET_AGENT_ADMIN_SOCKET')
+      .default(defaultAgentAdminSocket),
+  );
+}
+
+export function agentAdminOf(command: Command): AgentAdminClient {
+  return agentAdminClient(command.opts<{ socket: string }>().socket);
 }
 
 export function outputOf(command: Command, context: ProgramContext): Output {

@@ -25,14 +25,27 @@ export async function configText(
   return { text: document.toString(), name };
 }
 
-/** Waits for the signal to stop, then drains. A drain that hangs is cut short, loudly. */
-export async function runUntilStopped(running: Closable, context: ProgramContext): Promise<void> {
+/**
+ * Waits for the signal to stop, then drains. A drain that hangs is cut short, loudly. A program that cannot go
+ * on resolves `failed`: it drains too, and its error is thrown.
+ */
+export async function runUntilStopped(
+  running: Closable,
+  context: ProgramContext,
+  failed?: Promise<Error>,
+): Promise<void> {
+  let failure: Error | undefined;
   await new Promise<void>((resolve) => {
+    void failed?.then((error) => {
+      failure = error;
+      resolve();
+    });
     if (context.stopped.aborted) resolve();
     else context.stopped.addEventListener('abort', () => resolve(), { once: true });
     // Timers of ours do not keep a process alive; this one says that it is meant to live.
     const alive = setInterval(() => {}, 60_000);
     context.stopped.addEventListener('abort', () => clearInterval(alive), { once: true });
+    void failed?.then(() => clearInterval(alive));
   });
   const forced = setTimeout(() => {
     process.stderr.write('signet: the drain took too long, ending now\n');
@@ -41,6 +54,7 @@ export async function runUntilStopped(running: Closable, context: ProgramContext
   forced.unref();
   await running.close();
   clearTimeout(forced);
+  if (failure !== undefined) throw failure;
 }
 
 /** An error the way every command prints it: one line, named `signet:`; one for each fault of a config file. */

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { z } from 'zod';
 import type { AuditRecordView } from '../../api/index.ts';
 import { canonicalJson, CodedError, readText } from '../../core/index.ts';
+import { visibleText } from '../output.ts';
 
 /** A log, or a proof, that is not what was signed: the command ends with 1. */
 export class AuditBroken extends CodedError {
@@ -62,7 +63,7 @@ export function lineOf(record: AuditRecordView): string {
   const details = Object.entries(rest)
     .filter(([name]) => name !== 'previous' && name !== 'version')
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
-  return `${String(index).padStart(6)}  ${time}  ${type.padEnd(22)}  ${details.join(' ')}\n`;
+  return `${String(index).padStart(6)}  ${time}  ${type.padEnd(22)}  ${visibleText(details.join(' '))}\n`;
 }
 
 /** The line of a record as the log has it, byte for byte: what its leaf hash is over. */

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import type { AuditVerdict, ConsistencyVerdict } from '../../ca/index.ts';
 import { readText, toBase64, toHex, utf8Text } from '../../core/index.ts';
-import { answering, outputOf, withExamples } from '../options.ts';
+import { administering, adminOf, answering, outputOf, withExamples } from '../options.ts';
 import { formatFields, formatTable } from '../output.ts';
 import type { ProgramContext } from '../program-context.ts';
 import {
@@ -174,17 +174,19 @@ function consistencyFields(
 }
 
 export function addArchive(audit: Command, context: ProgramContext): void {
-  const archive = answering(audit.command('archive'))
+  const archive = administering(audit.command('archive'))
     .description('move sealed segments elsewhere; tiles and checkpoint still prove their records')
     .requiredOption('--before <time>', 'segments that end before it', timeOption)
     .requiredOption('--to <directory>', 'where to, made if it is missing')
     .requiredOption('--data <directory>', "the CA's data directory")
     .action(async (options: { before: string; to: string; data: string }, command: Command) => {
       const { archiveAudit } = await import('../../ca/index.ts');
+      const client = adminOf(command);
       const moved = await archiveAudit({
         directory: `${options.data}/audit`,
         to: options.to,
         beforeMs: Date.parse(options.before),
+        signMark: async (segment) => (await client.signArchiveMark(segment)).note,
       });
       outputOf(command, context).show({ to: options.to, moved }, (value) =>
         formatTable(
@@ -203,7 +205,7 @@ export function addArchive(audit: Command, context: ProgramContext): void {
   withExamples(archive, [
     [
       'signet audit archive --before 2026-08-01 --to /mnt/audit --data /var/lib/signet/ca',
-      'the CA may run meanwhile',
+      'the CA must run: it records and signs each move',
     ],
   ]);
 }

@@ -192,7 +192,16 @@ async function printHeld(
   }
   outputOf(command, context).show({ spiffeId, from, to, holdings }, (value) =>
     formatTable(
-      ['RECORD', 'KIND', 'SERIAL', 'NODE', 'KEY (SPKI SHA-256)', 'COULD BE USED', 'REVOKED'],
+      [
+        'RECORD',
+        'KIND',
+        'SERIAL',
+        'NODE',
+        'KEY (SPKI SHA-256)',
+        'COULD BE USED',
+        'REVOKED',
+        'NODE PUT OUT',
+      ],
       value.holdings.map(holdingRow),
       `nobody could have held ${spiffeId} from ${from} to ${to}`,
     ),
@@ -200,7 +209,7 @@ async function printHeld(
 }
 
 function holdingRow(holding: HoldingView): readonly string[] {
-  const { index, kind, serial, node, spkiSha256, overlap, revoked } = holding;
+  const { index, kind, serial, node, spkiSha256, overlap, revoked, nodeOut } = holding;
   return [
     String(index),
     kind,
@@ -209,6 +218,7 @@ function holdingRow(holding: HoldingView): readonly string[] {
     spkiSha256 ?? '-',
     overlap === undefined ? 'no' : `${overlap.from} to ${overlap.to}`,
     revoked === undefined ? 'no' : `${revoked.time} (record ${revoked.index})`,
+    nodeOut === undefined ? 'no' : `${nodeOut.time} (${nodeOut.type}, record ${nodeOut.index})`,
   ];
 }
 

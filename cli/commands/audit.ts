@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import type { ProgramContext } from '../program-context.ts';
 import { addArchive, addCheckpoint, addProve, addVerify } from './audit-prove.ts';
+import { addRestart } from './audit-restart.ts';
 import { addQuery, addTail } from './audit-query.ts';
 
 export function auditCommand(context: ProgramContext): Command {
@@ -13,5 +14,6 @@ export function auditCommand(context: ProgramContext): Command {
   addVerify(audit, context);
   addCheckpoint(audit, context);
   addArchive(audit, context);
+  addRestart(audit, context);
   return audit;
 }

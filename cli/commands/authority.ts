@@ -7,6 +7,7 @@ import { adminOf, administering, outputOf, withExamples } from '../options.ts';
 import { formatFields, formatRelative, formatTable } from '../output.ts';
 import type { ProgramContext } from '../program-context.ts';
 import { formatStep, formatTook, rotateRoot } from './authority-rotate.ts';
+import { formatProof } from './rotation-proof.ts';
 
 export function authorityCommand(context: ProgramContext): Command {
   const authority = new Command('authority').description('signing authorities and their rotation');
@@ -28,8 +29,9 @@ export function authorityCommand(context: ProgramContext): Command {
   withExamples(
     administering(authority.command('prepare'))
       .description('make a new root and publish it in the bundle; nothing is signed with it yet')
-      .action(async (_options: unknown, command: Command) => {
-        show(command, await adminOf(command).prepareAuthority());
+      .option('--jwt', 'a key for JWT-SVIDs, instead of a root')
+      .action(async ({ jwt = false }: { jwt?: boolean }, command: Command) => {
+        show(command, await adminOf(command).prepareAuthority(jwt ? 'jwt' : 'root'));
       }),
     [['signet authority prepare', 'the first step of a root rotation']],
   );
@@ -103,10 +105,11 @@ function rotateCommand(context: ProgramContext): Command {
   return withExamples(
     administering(new Command('rotate'))
       .description(
-        'rotate the root: prepare, wait until it is published, activate, wait until the old one is drained, retire',
+        'rotate the root, or the JWT key: prepare, wait until it is published, activate, wait until the old one is drained, retire; ends with its proof from the audit log',
       )
       .option('--force', 'activate whatever the evidence says, and strand the rest (audited)')
-      .action(async (options: { force?: boolean }, command: Command) => {
+      .option('--jwt', 'the key that signs JWT-SVIDs, instead of the root')
+      .action(async (options: { force?: boolean; jwt?: boolean }, command: Command) => {
         const { output } = command.opts<{ output: 'table' | 'json' }>();
         const write = (text: string): void => context.write(`${text}\n`);
         const beginMs = context.clock.wallMs();
@@ -114,21 +117,29 @@ function rotateCommand(context: ProgramContext): Command {
         const alive = setInterval(() => {}, 60_000);
         const outcome = await rotateRoot({
           admin: adminOf(command),
+          tier: options.jwt === true ? 'jwt' : 'root',
           clock: context.clock,
           stopped: context.stopped,
           force: options.force ?? false,
           onStep: (step) => write(output === 'json' ? JSON.stringify(step) : formatStep(step)),
         }).finally(() => clearInterval(alive));
-        if (output === 'json') return;
-        write(
-          outcome.kind === 'rotated'
-            ? `rotated to root ${outcome.rootId} in ${formatTook(beginMs, context.clock.wallMs())}`
-            : 'interrupted; nothing is lost, run it again to go on',
-        );
+        if (outcome.kind === 'interrupted') {
+          if (output === 'table') write('interrupted; nothing is lost, run it again to go on');
+          return;
+        }
+        const { id, proof } = outcome;
+        if (output === 'json') {
+          write(JSON.stringify({ rotated: id, proof }));
+          return;
+        }
+        const what = options.jwt === true ? 'JWT key' : 'root';
+        write(`rotated to ${what} ${id} in ${formatTook(beginMs, context.clock.wallMs())}\n`);
+        context.write(formatProof(proof));
       }),
     [
       ['signet authority rotate', 'the whole rotation; after an interruption run it again'],
-      ['signet authority rotate -o json', 'one JSON object a step, for programs'],
+      ['signet authority rotate --jwt', 'the key of the JWT-SVIDs'],
+      ['signet authority rotate -o json', 'one JSON object a step and one with the proof'],
     ],
   );
 }
@@ -136,7 +147,7 @@ function rotateCommand(context: ProgramContext): Command {
 function planCommand(context: ProgramContext): Command {
   return withExamples(
     administering(new Command('plan'))
-      .description('each step of a root rotation, and when it is safe')
+      .description('each step of a rotation, of the root and of the JWT key, and when it is safe')
       .action(async (_options: unknown, command: Command) => {
         outputOf(command, context).show(await adminOf(command).planRotation(), planText);
       }),
@@ -146,9 +157,26 @@ function planCommand(context: ProgramContext): Command {
 
 function planText(plan: RotationPlan): string {
   const nowMs = Date.parse(plan.now);
-  const steps = formatTable(
-    ['STEP', 'STATE', 'ROOT', 'SAFE', 'WHY'],
-    plan.steps.map(({ step, state, authorityId, at, isEstimate, reason }) => [
+  const measured = plan.arrivals
+    .map(({ share, afterMs }) => `${share * 100} % after ${formatDurationMs(Math.round(afterMs))}`)
+    .join(', ');
+  const overdue = (at: string | undefined): string =>
+    at === undefined ? '' : `Publication is overdue ${formatRelative(at, nowMs)}\n`;
+  const { jwt } = plan;
+  return [
+    stepsText(plan.steps, 'ROOT', nowMs),
+    measured === '' ? '' : `Measured: ${measured}\n`,
+    overdue(plan.deadlineAt),
+    ...(jwt === undefined
+      ? []
+      : ['\n', stepsText(jwt.steps, 'JWT KEY', nowMs), overdue(jwt.deadlineAt)]),
+  ].join('');
+}
+
+function stepsText(steps: RotationPlan['steps'], subject: string, nowMs: number): string {
+  return formatTable(
+    ['STEP', 'STATE', subject, 'SAFE', 'WHY'],
+    steps.map(({ step, state, authorityId, at, isEstimate, reason }) => [
       step,
       state,
       authorityId?.slice(0, 8) ?? '-',
@@ -157,35 +185,6 @@ function planText(plan: RotationPlan): string {
     ]),
     'nothing to do',
   );
-  const measured = plan.arrivals
-    .map(({ share, afterMs }) => `${share * 100} % after ${formatDurationMs(Math.round(afterMs))}`)
-    .join(', ');
-  return [
-    steps,
-    measured === '' ? '' : `Measured: ${measured}\n`,
-    plan.deadlineAt === undefined
-      ? ''
-      : `Publication is overdue ${formatRelative(plan.deadlineAt, nowMs)}\n`,
-  ].join('');
-}
-
-export function bundleCommand(context: ProgramContext): Command {
-  const bundle = new Command('bundle').description("the trust domain's bundle");
-  withExamples(
-    administering(bundle.command('show'))
-      .description('print the bundle as a SPIFFE JWKS document')
-      .action(async (_options: unknown, command: Command) => {
-        const text = await adminOf(command).bundle();
-        context.write(text.endsWith('\n') ? text : `${text}\n`);
-      }),
-    [
-      [
-        'signet bundle show > bundle.json',
-        'for an agent that starts with the bundle instead of a root hash',
-      ],
-    ],
-  );
-  return bundle;
 }
 
 function tableOf(authorities: readonly AuthorityView[], nowMs: number): string {
@@ -212,7 +211,7 @@ function fieldsOf(item: AuthorityView, nowMs: number): string {
     ['ID', item.id],
     ['Tier', item.tier],
     ['State', item.state],
-    ['Serial', item.serial],
+    ['Serial', item.serial ?? '-'],
     ['Expires', `${item.notAfter} (${formatRelative(item.notAfter, nowMs)})`],
     ['Published', item.publishedAt ?? '-'],
     ['Tainted', item.taintedAt ?? '-'],

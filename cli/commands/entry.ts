@@ -2,7 +2,13 @@
 
 import { Command } from 'commander';
 import { stringify } from 'yaml';
-import type { AdminClient, CreateEntry, EntryPage, EntryView } from '../../api/index.ts';
+import type {
+  AdminClient,
+  CreateEntry,
+  EntryPage,
+  EntryView,
+  ImportProgress,
+} from '../../api/index.ts';
 import { readText } from '../../core/index.ts';
 import { EntryFileError, parseEntryFile } from '../entries/entry-file.ts';
 import { formatImport } from '../entries/format-import.ts';
@@ -15,6 +21,7 @@ interface EntryOptions {
   readonly parent?: string;
   readonly selector?: readonly string[];
   readonly ttl?: string;
+  readonly jwtTtl?: string;
   readonly dns?: readonly string[];
   readonly hint?: string;
   readonly federatesWith?: readonly string[];
@@ -95,11 +102,14 @@ export function entryCommand(context: ProgramContext): Command {
       .action(
         async (file: string, options: { dryRun?: boolean; prune?: boolean }, command: Command) => {
           const inFile = parseEntryFile(await readText(file), file);
-          const result = await adminOf(command).importEntries({
-            entries: inFile.map(({ entry }) => entry),
-            prune: options.prune ?? false,
-            dryRun: options.dryRun ?? false,
-          });
+          const result = await adminOf(command).importEntries(
+            {
+              entries: inFile.map(({ entry }) => entry),
+              prune: options.prune ?? false,
+              dryRun: options.dryRun ?? false,
+            },
+            progressTo(context),
+          );
           if (result.outcome === 'refused') {
             throw new EntryFileError(
               file,
@@ -134,32 +144,50 @@ export function entryCommand(context: ProgramContext): Command {
     [['signet entry export > entries.yaml', 'keep the registry in a repository']],
   );
 
-  administering(root.command('show <id>'))
-    .description('show one entry')
-    .action(async (id: string, _options: unknown, command: Command) => {
-      outputOf(command, context).show(await adminOf(command).getEntry(id), fieldsOf);
-    });
+  withExamples(
+    administering(root.command('show <id>'))
+      .description('show one entry')
+      .action(async (id: string, _options: unknown, command: Command) => {
+        outputOf(command, context).show(await adminOf(command).getEntry(id), fieldsOf);
+      }),
+    [['signet entry show 01a2051b-3436-7122-bd66-cb6c4688072b', 'by the id that list shows']],
+  );
 
-  administering(root.command('delete <id>'))
-    .description('delete an entry; its workloads lose the identity at once')
-    .action(async (id: string, _options: unknown, command: Command) => {
-      outputOf(command, context).show(
-        await adminOf(command).deleteEntry(id),
-        (value) => `deleted ${value.id}\n`,
-      );
-    });
+  withExamples(
+    administering(root.command('delete <id>'))
+      .description('delete an entry; its workloads lose the identity at once')
+      .action(async (id: string, _options: unknown, command: Command) => {
+        outputOf(command, context).show(
+          await adminOf(command).deleteEntry(id),
+          (value) => `deleted ${value.id}\n`,
+        );
+      }),
+    [['signet entry delete 01a2051b-3436-7122-bd66-cb6c4688072b', 'the workload has moved away']],
+  );
 
   return root;
+}
+
+/** Now and then a line on standard error, away from what the command answers. */
+function progressTo({ clock }: ProgramContext): (progress: ImportProgress) => void {
+  let toldAtMs = Number.NEGATIVE_INFINITY;
+  return ({ done, of }) => {
+    const nowMs = clock.monotonicMs();
+    if (of < progressLeast || (nowMs - toldAtMs < progressMs && done < of)) return;
+    toldAtMs = nowMs;
+    process.stderr.write(`${done} of ${of} changes written\n`);
+  };
 }
 
 /** What create and update have in common. */
 function withEntryOptions(command: Command): void {
   command
     .option('--ttl <seconds>', 'life of its certificates')
+    .option('--jwt-ttl <seconds>', 'longest and usual life of its tokens')
     .option('--dns <name...>', 'DNS names in its certificates')
     .option('--hint <text>', 'tells several identities of one workload apart')
     .option('--federates-with <trust-domain...>', 'trust domains whose bundles it is given')
-    .option('--admin', 'the identity is one of an operator')
+    .option('--admin', 'its workloads administer the CA, over mutual TLS; only an admin may say so')
     .option('--no-admin', 'it is not')
     .option('--priority <number>', 'the highest is the default identity')
     .option('--expires <time>', 'when it ends, as 2027-01-01T00:00:00Z');
@@ -168,6 +196,7 @@ function withEntryOptions(command: Command): void {
 function chosen(options: EntryOptions): Partial<CreateEntry> {
   return {
     ...(options.ttl === undefined ? {} : { x509SvidTtlSeconds: Number(options.ttl) }),
+    ...(options.jwtTtl === undefined ? {} : { jwtSvidTtlSeconds: Number(options.jwtTtl) }),
     ...(options.dns === undefined ? {} : { dnsNames: [...options.dns] }),
     ...(options.hint === undefined ? {} : { hint: options.hint }),
     ...(options.federatesWith === undefined ? {} : { federatesWith: [...options.federatesWith] }),
@@ -202,6 +231,9 @@ function draftOf(entry: EntryView): CreateEntry {
     ...(entry.x509SvidTtlSeconds === undefined
       ? {}
       : { x509SvidTtlSeconds: entry.x509SvidTtlSeconds }),
+    ...(entry.jwtSvidTtlSeconds === undefined
+      ? {}
+      : { jwtSvidTtlSeconds: entry.jwtSvidTtlSeconds }),
     ...(dnsNames.length === 0 ? {} : { dnsNames }),
     ...(hint === '' ? {} : { hint }),
     ...(federatesWith.length === 0 ? {} : { federatesWith }),
@@ -232,6 +264,7 @@ function fieldsOf(entry: EntryView): string {
     ['Parent', entry.parentId],
     ['Selectors', entry.selectors.join(' ')],
     ['TTL', ttlOf(entry)],
+    ['JWT TTL', entry.jwtSvidTtlSeconds === undefined ? 'default' : `${entry.jwtSvidTtlSeconds}s`],
     ['DNS names', entry.dnsNames.join(' ') || '-'],
     ['Hint', entry.hint || '-'],
     ['Federates with', entry.federatesWith.join(' ') || '-'],
@@ -246,3 +279,7 @@ function fieldsOf(entry: EntryView): string {
 function ttlOf(entry: EntryView): string {
   return entry.x509SvidTtlSeconds === undefined ? 'default' : `${entry.x509SvidTtlSeconds}s`;
 }
+
+// What is over in a moment needs no progress.
+const progressLeast = 400;
+const progressMs = 1000;

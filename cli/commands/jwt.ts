@@ -6,6 +6,7 @@ import { bundleSetOf, parseBundle, parseTrustDomain, verifyJwtSvid } from '../..
 import { adminOf, administering, answering, outputOf, withExamples } from '../options.ts';
 import { formatFields } from '../output.ts';
 import type { ProgramContext } from '../program-context.ts';
+import { addJwtWorkloadCommands } from './jwt-workload.ts';
 
 class JwtRefusedError extends CodedError {
   override readonly name = 'JwtRefusedError';
@@ -77,5 +78,6 @@ export function jwtCommand(context: ProgramContext): Command {
       ],
     ],
   );
+  addJwtWorkloadCommands(jwt, context);
   return jwt;
 }

@@ -1,4 +1,4 @@
-/** `signet node` and `signet token`: the machines, and how they come in. */
+/** `signet node`: the machines. */
 
 import { Command } from 'commander';
 import type { AdminClient, NodeList, NodeView } from '../../api/index.ts';
@@ -31,11 +31,14 @@ export function nodeCommand(context: ProgramContext): Command {
     [['signet node list', 'which nodes are connected and up to date']],
   );
 
-  administering(node.command('show <spiffe-id>'))
-    .description('show one node and what it proved')
-    .action(async (id: string, _options: unknown, command: Command) => {
-      outputOf(command, context).show(await adminOf(command).getNode(id), fieldsOf);
-    });
+  withExamples(
+    administering(node.command('show <spiffe-id>'))
+      .description('show one node and what it proved')
+      .action(async (id: string, _options: unknown, command: Command) => {
+        outputOf(command, context).show(await adminOf(command).getNode(id), fieldsOf);
+      }),
+    [['signet node show spiffe://mesh.test/signet/node/join-token/3f…', 'one machine']],
+  );
 
   for (const [name, verb, description, example] of shutting) {
     const command = administering(node.command(`${name} <spiffe-id>`))
@@ -44,7 +47,9 @@ export function nodeCommand(context: ProgramContext): Command {
       .action(async (id: string, options: { reason?: string }, self: Command) => {
         outputOf(self, context).show(await adminOf(self)[verb](id, reasonOf(options)), fieldsOf);
       });
-    withExamples(command, [[`signet node ${name} join-token/3f… --reason lost`, example]]);
+    withExamples(command, [
+      [`signet node ${name} spiffe://mesh.test/signet/node/join-token/3f… --reason lost`, example],
+    ]);
   }
 
   withExamples(
@@ -98,34 +103,4 @@ function fieldsOf(node: NodeView): string {
     ['Banned', node.banned === undefined ? 'no' : `${node.banned.at} ${node.banned.reason}`.trim()],
     ['Agent version', node.agentVersion],
   ]);
-}
-
-export function tokenCommand(context: ProgramContext): Command {
-  const token = new Command('token').description('join tokens, with which a node comes in');
-  const create = administering(token.command('create'))
-    .description('make a token; it works once, for one key')
-    .option('--ttl <seconds>', 'how long it may be used', '600')
-    .option('--alias <spiffe-id>', 'an ID that entries may name as parent instead of the node')
-    .action(async (options: { ttl: string; alias?: string }, command: Command) => {
-      const created = await adminOf(command).createToken({
-        ttlSeconds: Number(options.ttl),
-        ...(options.alias === undefined ? {} : { alias: options.alias }),
-      });
-      outputOf(command, context).show(created, (value) =>
-        formatFields([
-          ['Token', value.token],
-          ['Node SPIFFE ID', value.spiffeId],
-          ['Expires', value.expiresAt],
-          ['Root SHA-256', value.rootSha256],
-        ]),
-      );
-    });
-  withExamples(create, [
-    [
-      'signet token create --ttl 600 --alias spiffe://mesh.test/node/web',
-      'for one node of a group',
-    ],
-    ['signet token create -o json | jq -r .token', 'only the token'],
-  ]);
-  return token;
 }

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import { withExamples } from '../options.ts';
 import type { ProgramContext } from '../program-context.ts';
 import { version } from '../version.ts';
+import { agentStatusCommand } from './agent-status.ts';
 import { maintenanceCommands } from './ca-maintenance.ts';
 import { configText, type Overrides, runUntilStopped } from '../run-program.ts';
 
@@ -51,7 +52,7 @@ export function agentCommand(context: ProgramContext): Command {
     ['--agent-socket <path>', 'where workloads and sidecars connect', 'SIGNET_AGENT_SOCKET'],
     ['--join-token <token>', 'a token from `signet token create`', 'SIGNET_JOIN_TOKEN'],
   ]).action(async (options: RunOptions) => {
-    const { parseAgentConfig, startAgent } = await import('../../agent/index.ts');
+    const { parseAgentConfig, protectProcess, startAgent } = await import('../../agent/index.ts');
     const { text, name } = await configText(options.config, [
       [['trustDomain'], options['trustDomain']],
       [['ca', 'address'], options['caAddress']],
@@ -62,13 +63,19 @@ export function agentCommand(context: ProgramContext): Command {
     ]);
     const config = parseAgentConfig(text, name);
     const log = context.logger('agent', config.logLevel);
-    await runUntilStopped(await startAgent(config, { ...context, log, version }), context);
+    // Before there is a key in this process.
+    const sweepMemory = protectProcess(log);
+    const agent = await startAgent(config, { ...context, log, version, sweepMemory });
+    await runUntilStopped(agent, context, agent.refused);
   });
   withExamples(run, [
     ['signet agent run --config /etc/signet/agent.yaml', 'with a config file'],
     ['SIGNET_JOIN_TOKEN=… signet agent run --config agent.yaml', 'the token kept out of the file'],
   ]);
-  return new Command('agent').description('the node agent').addCommand(run);
+  return new Command('agent')
+    .description('the node agent')
+    .addCommand(run)
+    .addCommand(agentStatusCommand(context));
 }
 
 export function proxyCommand(context: ProgramContext): Command {
@@ -76,7 +83,9 @@ export function proxyCommand(context: ProgramContext): Command {
     ['--agent-socket <path>', "the agent's socket, for secrets", 'SIGNET_AGENT_SOCKET'],
     ['--admin <host:port>', 'the admin address', 'SIGNET_PROXY_ADMIN'],
   ]).action(async (options: RunOptions) => {
-    const { parseProxyConfig, startProxy } = await import('../../proxy/index.ts');
+    const { parseProxyConfig, startProxy, startProxyWorkers } = await import(
+      '../../proxy/index.ts'
+    );
     const { text, name } = await configText(options.config, [
       [['sds', 'socket'], options['agentSocket']],
       [['admin'], options['admin']],
@@ -84,11 +93,25 @@ export function proxyCommand(context: ProgramContext): Command {
     ]);
     const config = parseProxyConfig(text, name);
     const log = context.logger('proxy', config.logLevel);
+    if (config.workers > 1) {
+      const { forkProxyWorker } = await import('../proxy-worker.ts');
+      const deps = { ...context, log, spawn: () => forkProxyWorker(text, name) };
+      await runUntilStopped(await startProxyWorkers(config, deps), context);
+      return;
+    }
     const deps = { ...context, log, stdout: process.stdout };
     await runUntilStopped(await startProxy(config, deps), context);
   });
   withExamples(run, [['signet proxy run --config /etc/signet/proxy.yaml', 'with a config file']]);
-  return new Command('proxy').description('the mTLS sidecar').addCommand(run);
+  // For the processes that `workers` of the config asks for, and for nobody else.
+  const worker = new Command('worker').action(async () => {
+    const { runProxyWorker } = await import('../proxy-worker.ts');
+    await runProxyWorker(context);
+  });
+  return new Command('proxy')
+    .description('the mTLS sidecar')
+    .addCommand(run)
+    .addCommand(worker, { hidden: true });
 }
 
 function runCommand(

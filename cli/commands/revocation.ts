@@ -1,7 +1,12 @@
 /** `signet svid revoke|unblock|revocations|crl`: certificates that must not be believed any more. */
 
 import { Command, Option } from 'commander';
-import { revokeSchema, type RevokedView } from '../../api/index.ts';
+import {
+  type AdminClient,
+  type RevocationList,
+  revokeSchema,
+  type RevokedView,
+} from '../../api/index.ts';
 import { CodedError } from '../../core/index.ts';
 import { adminOf, administering, outputOf, withExamples } from '../options.ts';
 import { formatRelative, formatTable } from '../output.ts';
@@ -50,7 +55,7 @@ export function addRevocationCommands(svid: Command, context: ProgramContext): v
       .description('what is revoked and has not ended, and what is blocked')
       .action(async (_options: unknown, command: Command) => {
         const nowMs = context.clock.wallMs();
-        const answer = await adminOf(command).listRevocations();
+        const answer = await allRevocations(adminOf(command));
         outputOf(command, context).show(answer, ({ revocations, blocks }) => {
           const blocked = blocks.map(
             ({ spiffeId, reason }) => `blocked: ${spiffeId} (${reason})\n`,
@@ -65,11 +70,22 @@ export function addRevocationCommands(svid: Command, context: ProgramContext): v
     administering(svid.command('crl'))
       .description('the signed revocation list of every issuing authority, as PEM')
       .action(async (_options: unknown, command: Command) => {
-        const { crls } = await adminOf(command).listRevocations();
+        const { crls } = await adminOf(command).listRevocations({ limit: 1 });
         outputOf(command, context).show({ crls }, (value) => value.crls.join(''));
       }),
     [['signet svid crl | openssl crl -noout -text', 'read it with another program']],
   );
+}
+
+async function allRevocations(client: AdminClient): Promise<RevocationList> {
+  const { next, ...first } = await client.listRevocations({ limit: 1000 });
+  const revocations = [...first.revocations];
+  for (let after = next; after !== undefined; ) {
+    const page = await client.listRevocations({ limit: 1000, after });
+    revocations.push(...page.revocations);
+    after = page.next;
+  }
+  return { ...first, revocations };
 }
 
 interface RevokeOptions {

@@ -4,12 +4,13 @@ import { Command, Option } from 'commander';
 import { SpiffeWorkloadAPIClient, type X509SVIDResponse } from '../../api/index.ts';
 import { toHex } from '../../core/index.ts';
 import { keyIdOf, parseCertificate, publicKeyOf, splitCertificates } from '../../pki/index.ts';
-import { messagesOf, metadataOf, unixChannel } from '../../rpc/index.ts';
+import { messagesOf, metadataOf, RpcError, unixChannel } from '../../rpc/index.ts';
 import { EndpointError, endpointSocketPath } from '../endpoint-socket.ts';
 import { answering, defaultAgentSocket, outputOf, withExamples } from '../options.ts';
 import { formatRelative, formatTable } from '../output.ts';
 import type { ProgramContext } from '../program-context.ts';
 import { addRevocationCommands } from './revocation.ts';
+import { addExportCommands } from './svid-export.ts';
 
 interface SvidView {
   readonly spiffeId: string;
@@ -52,7 +53,7 @@ export function svidCommand(context: ProgramContext): Command {
           if (options.watch !== true) return;
         }
       } catch (error) {
-        if (!context.stopped.aborted) throw error;
+        if (!context.stopped.aborted) throw unansweredOf(error, options.socket);
       } finally {
         client.close();
       }
@@ -61,8 +62,19 @@ export function svidCommand(context: ProgramContext): Command {
     ['signet svid fetch --socket /run/signet/agent.sock', 'which identity has this shell'],
     ['signet svid fetch --watch -o json', 'see it rotate'],
   ]);
+  addExportCommands(svid, context, unansweredOf);
   addRevocationCommands(svid, context);
   return svid;
+}
+
+/** An agent that is not there is for whoever typed the command to mend. */
+function unansweredOf(error: unknown, socket: string): unknown {
+  if (!(error instanceof RpcError && /ENOENT|ECONNREFUSED|EACCES/.test(error.message)))
+    return error;
+  const reason = /E[A-Z]+/.exec(error.message)?.[0] ?? '';
+  return new EndpointError('endpoint_socket', `no agent answers on ${socket} (${reason})`, {
+    remedy: 'start it with `signet agent run`, or name its socket with --socket',
+  });
 }
 
 function viewOf(message: X509SVIDResponse): (svid: X509SVIDResponse['svids'][number]) => SvidView {

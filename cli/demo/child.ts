@@ -1,7 +1,7 @@
 /** A program of the demo as a separate process, its output in a log file. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 export interface Child {
@@ -9,6 +9,8 @@ export interface Child {
   readonly pid: number;
   /** Undefined while it runs; then how it ended. */
   ended(): string | undefined;
+  /** The last line of its log, if there is one. */
+  lastWords(): string | undefined;
   /** Ends it with `signal` and waits; one that has not ended by then is killed. */
   stop(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   readonly process: ChildProcess;
@@ -29,7 +31,8 @@ export const sourceRoot = resolve(import.meta.dirname, '../..');
 
 /** Starts a child. All it writes goes below `directory`, its temporary files included. */
 export function startChild(options: ChildOptions): Child {
-  const log = openSync(join(options.directory, 'logs', `${options.name}.log`), 'a', 0o600);
+  const logFile = join(options.directory, 'logs', `${options.name}.log`);
+  const log = openSync(logFile, 'a', 0o600);
   const child = spawn(options.executable ?? process.execPath, [options.script, ...options.args], {
     cwd: options.directory,
     env: {
@@ -56,6 +59,7 @@ export function startChild(options: ChildOptions): Child {
     pid: child.pid ?? -1,
     process: child,
     ended: () => ended,
+    lastWords: () => readFileSync(logFile, 'utf8').trimEnd().split('\n').at(-1) || undefined,
     async stop(signal) {
       if (ended === undefined) child.kill(signal);
       const forced = setTimeout(() => child.kill('SIGKILL'), stopMsMax);

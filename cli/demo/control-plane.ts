@@ -3,9 +3,9 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { freePorts } from '../../core/index.ts';
 import { type AdminClient, adminClient } from '../../api/index.ts';
 import { type Child, type ChildOptions, sourceRoot, startChild } from './child.ts';
-import { freePorts } from './free-ports.ts';
 import { DemoError, waitFor } from './wait.ts';
 
 export interface ControlPlane {
@@ -20,8 +20,8 @@ export interface ControlPlane {
   children(): readonly Child[];
   /** Kills the CA with SIGKILL and starts it again; resolves when it answers. */
   restartCa(): Promise<void>;
-  /** Ends every child, the last started first. */
-  stop(): Promise<void>;
+  /** Ends every child but those to keep, the last started first. */
+  stop(keep?: readonly Child[]): Promise<void>;
 }
 
 /** Lifetimes short enough to watch, as the CA's config takes them. */
@@ -40,7 +40,7 @@ export async function startControlPlane(
   directory: string,
   progress: (step: string) => void,
 ): Promise<ControlPlane> {
-  for (const name of ['logs', 'tmp', 'config', 'bin'])
+  for (const name of ['logs', 'tmp', 'config', 'bin', 'run'])
     mkdirSync(join(directory, name), { mode: 0o700 });
   const children: Child[] = [];
   const start: ControlPlane['start'] = (options) => {
@@ -48,8 +48,9 @@ export async function startControlPlane(
     children.push(child);
     return child;
   };
-  const stop = async (): Promise<void> => {
-    for (const child of children.toReversed()) await child.stop('SIGTERM');
+  const stop: ControlPlane['stop'] = async (keep = []) => {
+    const ending = children.filter((child) => !keep.includes(child));
+    for (const child of ending.toReversed()) await child.stop('SIGTERM');
   };
   try {
     return await begin(directory, progress, { start, stop, children: () => children });
@@ -65,7 +66,7 @@ async function begin(
   family: Pick<ControlPlane, 'start' | 'stop' | 'children'>,
 ): Promise<ControlPlane> {
   const [caPort = 0] = await freePorts(1);
-  const agentSocket = join(directory, 'agent.sock');
+  const agentSocket = join(directory, 'run', 'agent.sock');
 
   progress('certificate authority');
   const keyFile = join(directory, 'config', 'kek');
@@ -131,7 +132,7 @@ export function failIfEnded(child: Child): undefined {
   if (ended === undefined) return undefined;
   throw new DemoError(
     'demo_failed',
-    `${child.name} ended with ${ended}; see logs/${child.name}.log`,
+    `${child.name} ended with ${ended}; ${child.lastWords() ?? `see logs/${child.name}.log`}`,
   );
 }
 

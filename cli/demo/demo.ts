@@ -10,7 +10,9 @@ import { createDisplay, type Display } from './display.ts';
 import { type Load, type Route, startLoad } from './load.ts';
 import { type Mesh, startMesh } from './mesh.ts';
 import { observeSidecars, type Observer } from './observe.ts';
-import { rotateRoot } from './rotate-root.ts';
+import { formatProof } from '../commands/rotation-proof.ts';
+import { checkRotation } from './check-rotation.ts';
+import { type ProvenRotation, rotateRoot } from './rotate-root.ts';
 import { measure, scanForKeys } from './measure.ts';
 import { type Measured, shortcomings } from './verdict.ts';
 
@@ -60,7 +62,7 @@ async function run(mesh: Mesh): Promise<Measured> {
   const begun = systemClock.monotonicMs();
   const elapsedSeconds = (): number => Math.round((systemClock.monotonicMs() - begun) / 1000);
 
-  const rotation: { begun?: Promise<string>; over: boolean } = { over: false };
+  const rotation: { begun?: Promise<ProvenRotation>; over: boolean } = { over: false };
   // The run ends when its time is up and the rotation is done, so that a slow machine still shows it whole.
   while (elapsedSeconds() < options.seconds || (rotation.begun !== undefined && !rotation.over)) {
     await sleep(systemClock, 1000);
@@ -73,17 +75,26 @@ async function run(mesh: Mesh): Promise<Measured> {
       rotation.begun.then(end, end);
     }
   }
-  const newRoot = await rotation.begun;
+  const proven = await rotation.begun;
   await load.stop();
   await observer.stop();
   display.end();
   const seconds = elapsedSeconds();
   const rootNow = (await mesh.controlPlane.admin.status()).activeRootId;
-  const scans = await scanForKeys(mesh);
-  // The log is read when nobody writes it any more, as an auditor would.
   const views = observer.views();
+  // Files are searched when all who could write them have ended: what a program writes last counts, too. And
+  // the log is read when nobody writes it any more, as an auditor would.
+  await mesh.controlPlane.stop(mesh.witnesses);
+  const scans = await scanForKeys(mesh);
   await mesh.controlPlane.stop();
   const audit = await verifyAuditLog({ directory: join(directory, 'ca', 'audit') });
+  const faults =
+    proven === undefined
+      ? ['there was none']
+      : await checkRotation(join(directory, 'ca', 'audit'), proven, mesh.sidecars.length);
+  const shown = proven === undefined ? [] : formatProof(proven.proof).trimEnd().split('\n');
+  for (const line of shown) display.step(line);
+  for (const fault of faults) display.step(`rotation not proven: ${fault}`);
   const counts = load.counts();
   for (const failure of counts.failures) display.step(`failed: ${failure}`);
   for (const hit of scans.flatMap((scan) => scan.hits))
@@ -94,7 +105,9 @@ async function run(mesh: Mesh): Promise<Measured> {
     views,
     scans,
     audit,
-    rootRotations: newRoot !== undefined && newRoot === rootNow ? 1 : 0,
+    rootRotations: proven !== undefined && proven.rootId === rootNow ? 1 : 0,
+    rotationProven: faults.length === 0,
+    sidecarsTrusting: proven?.trustedBy.acknowledged ?? 0,
     caStarts: mesh.controlPlane.children().filter((child) => child.name === 'ca').length,
   });
 }

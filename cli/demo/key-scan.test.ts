@@ -3,6 +3,8 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { once } from 'node:events';
 import { expect, test } from 'vitest';
 import { containsKey, keyPatternsOf, scanFiles } from './key-scan.ts';
 
@@ -62,6 +64,32 @@ test('every file below a folder is read, but for those left out', () => {
     expect(result.files).toBe(2);
     expect(result.hits).toEqual([{ path: join(directory, 'a/b/key.pem'), key: 1 }]);
   } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test('files that a program replaces while they are read are no failure', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'scan-'));
+  // The program has a name of its own for each round, as the audit log's newest tile does.
+  const churn = new Worker(
+    `const { writeFileSync, rmSync, mkdirSync } = require('node:fs');
+     const { workerData, parentPort } = require('node:worker_threads');
+     for (let round = 0; ; round += 1) {
+       mkdirSync(workerData + '/' + round);
+       writeFileSync(workerData + '/' + round + '/tile', 'bytes');
+       rmSync(workerData + '/' + round, { recursive: true });
+       if (round === 10) parentPort.postMessage('going');
+     }`,
+    { eval: true, workerData: directory },
+  );
+  try {
+    await once(churn, 'message');
+    writeFileSync(join(directory, 'key.pem'), pem('pkcs8'));
+    for (let round = 0; round < 1000; round += 1) {
+      expect(scanFiles(directory, [], [patterns]).hits).toHaveLength(1);
+    }
+  } finally {
+    await churn.terminate();
     rmSync(directory, { recursive: true });
   }
 });

@@ -4,6 +4,7 @@ import { Buffer } from 'node:buffer';
 import type { KeyObject } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemErrorCode } from '../../core/index.ts';
 
 /** The byte patterns that would betray one key. Held in memory only. */
 export type KeyPatterns = readonly Buffer[];
@@ -41,7 +42,8 @@ export function scanFiles(
   let bytes = 0;
   const hits: { path: string; key: number }[] = [];
   for (const path of filesBelow(directory, except)) {
-    const content = readFileSync(path);
+    const content = unlessGone(() => readFileSync(path));
+    if (content === undefined) continue;
     files += 1;
     bytes += content.length;
     keys.forEach((patterns, key) => {
@@ -70,10 +72,21 @@ function base64Cores(bytes: Buffer): string[] {
 }
 
 function filesBelow(directory: string, except: readonly string[]): string[] {
-  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+  const entries = unlessGone(() => readdirSync(directory, { withFileTypes: true })) ?? [];
+  return entries.flatMap((entry) => {
     const path = join(directory, entry.name);
     if (except.includes(path)) return [];
     if (entry.isDirectory()) return filesBelow(path, except);
     return entry.isFile() ? [path] : [];
   });
+}
+
+/** What a program that still runs replaced since it was listed is no file any more: the new one is listed beside it. */
+function unlessGone<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }

@@ -31,6 +31,8 @@ export interface Seen {
   readonly scans: readonly Scan[];
   readonly audit: Awaited<ReturnType<typeof verifyAuditLog>>;
   readonly rootRotations: number;
+  readonly rotationProven: boolean;
+  readonly sidecarsTrusting: number;
   readonly caStarts: number;
 }
 
@@ -41,6 +43,8 @@ export function measure({
   scans,
   audit,
   rootRotations,
+  rotationProven,
+  sidecarsTrusting,
   caStarts,
 }: Seen): Measured {
   const witnessed = new Set(scans.flatMap((scan) => scan.serials));
@@ -53,6 +57,8 @@ export function measure({
     p99Ms: hundredths(percentile(counts.latenciesMs, 0.99)),
     rotations: Math.min(...views.map((view) => view.serials.length - 1)),
     rootRotations,
+    rotationProven,
+    sidecarsTrusting,
     restarts: views.filter((view) => view.ended !== undefined).length,
     caRestarts: caStarts - 1,
     auditVerified: audit.kind === 'ok',

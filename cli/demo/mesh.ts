@@ -2,6 +2,7 @@
 
 import { join } from 'node:path';
 import { z } from 'zod';
+import { freePorts } from '../../core/index.ts';
 import { type Child, sourceRoot } from './child.ts';
 import {
   type ControlPlane,
@@ -10,7 +11,6 @@ import {
   startControlPlane,
   writeConfig,
 } from './control-plane.ts';
-import { freePorts } from './free-ports.ts';
 import { nodeUnderName } from './node-under-name.ts';
 import { answerOf } from './talk.ts';
 import { waitFor } from './wait.ts';

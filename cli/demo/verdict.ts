@@ -10,6 +10,10 @@ export interface Measured {
   /** The fewest rotations any sidecar made. */
   readonly rotations: number;
   readonly rootRotations: number;
+  /** Whether each step that the rotation printed is in the log, and everybody trusted the root when it signed. */
+  readonly rotationProven: boolean;
+  /** Sidecars' subscriptions that had acknowledged the new root when it began to sign. */
+  readonly sidecarsTrusting: number;
   /** Sidecars that did not keep their process. */
   readonly restarts: number;
   readonly caRestarts: number;
@@ -33,6 +37,7 @@ export function shortcomings(measured: Measured): readonly string[] {
       `a sidecar rotated ${measured.rotations} times, ${wanted} were expected`,
     ],
     [measured.rootRotations === 1, 'the root was not rotated'],
+    [measured.rotationProven, 'the rotation of the root is not proven by the audit log'],
     [measured.restarts === 0, `${measured.restarts} sidecars did not keep their process`],
     [measured.caRestarts === 1, 'the CA was not killed and restarted'],
     [measured.auditVerified, 'the audit log does not verify'],

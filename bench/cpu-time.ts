@@ -17,9 +17,24 @@ export function processCpuMicros(pid: number): number {
   return statMicros(readFileSync(`/proc/${pid}/stat`, 'utf8'));
 }
 
+/** The same of one thread; the first thread of a process has the process's number. */
+export function threadCpuMicros(pid: number, thread: number): number {
+  const text = readIfThere(`/proc/${pid}/task/${thread}/schedstat`);
+  return text === undefined ? 0 : schedstatMicros(text);
+}
+
 /** The resident memory of a process in MiB, or undefined where it is not told. */
 export function residentMiB(pid: number): number | undefined {
-  const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readIfThere(`/proc/${pid}/status`) ?? '')?.[1];
+  return statusMiB(pid, /^VmRSS:\s+(\d+) kB$/m);
+}
+
+/** The most that a process has had resident so far, in MiB. */
+export function peakMiB(pid: number): number | undefined {
+  return statusMiB(pid, /^VmHWM:\s+(\d+) kB$/m);
+}
+
+function statusMiB(pid: number, line: RegExp): number | undefined {
+  const kib = line.exec(readIfThere(`/proc/${pid}/status`) ?? '')?.[1];
   return kib === undefined ? undefined : Number(kib) / 1024;
 }
 

@@ -8,6 +8,8 @@ export interface Placement {
   /** What to put before a command line. */
   readonly underTest: readonly string[];
   readonly others: readonly string[];
+  /** For what is measured on all cores at once. */
+  readonly everywhere: readonly string[];
   /** For the reader of the figures. */
   readonly description: string;
 }
@@ -23,12 +25,13 @@ export function choosePlacement(): Placement {
     spawnSync(taskset, ['-c', `0,${testCore}`, process.execPath, '--version']).status === 0;
   if (!works) {
     const why = taskset === undefined ? 'no taskset' : 'cores 0 and 1 cannot be had';
-    return { underTest: [], others: [], description: `nothing is pinned (${why})` };
+    return { underTest: [], others: [], everywhere: [], description: `nothing is pinned (${why})` };
   }
   const rest = cores === 2 ? '0' : `0,2-${cores - 1}`;
   return {
     underTest: [taskset, '-c', String(testCore)],
     others: [taskset, '-c', rest],
+    everywhere: [taskset, '-c', `0-${cores - 1}`],
     description: `under test on core ${testCore}, everything else on ${rest}`,
   };
 }

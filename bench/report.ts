@@ -33,9 +33,9 @@ export function formatRound(
   samples: readonly Sample[],
   column: Column,
 ): string {
-  const figures = samples.map(
-    ({ row, figures: { [column.figure]: value = 0 } }) =>
-      `${row} ${formatNumber(value, column.digits)}`,
+  // Rows that are measured in another unit are in the table at the end.
+  const figures = samples.flatMap(({ row, figures: { [column.figure]: value } }) =>
+    value === undefined ? [] : [`${row} ${formatNumber(value, column.digits)}`],
   );
   return `round ${round} of ${options.rounds}, ${column.title}: ${figures.join(', ')}`;
 }

@@ -8,6 +8,7 @@ import {
   NodeApiClient,
   type SignX509SvidsResponse,
   type SignX509SvidsResponse_Item,
+  type SyncResponse,
 } from '../../api/index.ts';
 import { type Closable, systemClock } from '../../core/index.ts';
 import {
@@ -23,6 +24,8 @@ import { parseBundle, parseTrustDomain } from '../../spiffe/index.ts';
 export interface BenchNode extends Closable {
   /** One call with a request for each of `csrs`, all under the one entry of this node. */
   sign(csrs: readonly Uint8Array[]): Promise<readonly SignX509SvidsResponse_Item[]>;
+  /** A new entry of this node; resolves with the time until the CA pushed it here, in milliseconds. */
+  pushDelayMs(): Promise<number>;
 }
 
 /** Lets a node in by a join token and gives it an entry. */
@@ -56,17 +59,68 @@ export async function attestBenchNode(
     selectors: ['unix:uid:0'],
   });
   const node = openClient(agentAddress, { ca, chain, privateKey });
+  const pushes = openSync(node);
+  let made = 0;
   return {
+    async pushDelayMs() {
+      made += 1;
+      const spiffeId = `spiffe://mesh.test/ns/default/sa/pushed-${made}`;
+      const beganMs = systemClock.monotonicMs();
+      const arrived = pushes.entryOf(spiffeId);
+      await admin.createEntry({
+        spiffeId,
+        parentId: token.spiffeId,
+        selectors: [`unix:uid:${made}`],
+      });
+      return (await arrived) - beganMs;
+    },
     async sign(csrs) {
-      const items = csrs.map((der) => ({ entryId, csr: Buffer.from(der) }));
+      const items = csrs.map((der) => ({ entryId, csr: Buffer.from(der), selectors: [] }));
       const answer = await unary<SignX509SvidsResponse>('sign', (metadata, options, done) =>
         node.signX509Svids({ items }, metadata, options, done),
       );
       return answer.items;
     },
     async close() {
+      pushes.cancel();
       node.close();
     },
+  };
+}
+
+/** The pushed state, as a time for each new entry. */
+function openSync(node: NodeApiClient) {
+  const stream = node.sync();
+  const waiting = new Map<string, (atMs: number) => void>();
+  stream.on('data', ({ revision, entries }: SyncResponse) => {
+    const atMs = systemClock.monotonicMs();
+    for (const { spiffeId } of entries) {
+      waiting.get(spiffeId)?.(atMs);
+      waiting.delete(spiffeId);
+    }
+    stream.write({
+      appliedRevision: revision,
+      trust: [],
+      agentVersion: 'bench',
+      secretReports: [],
+      secretHoldings: [],
+      secretHoldingsLeftOut: 0,
+    });
+  });
+  // Its end is seen as an entry that does not come; what it says then is that it was cancelled.
+  stream.on('error', () => {});
+  stream.write({
+    appliedRevision: 0n,
+    trust: [],
+    agentVersion: 'bench',
+    secretReports: [],
+    secretHoldings: [],
+    secretHoldingsLeftOut: 0,
+  });
+  return {
+    entryOf: (spiffeId: string): Promise<number> =>
+      new Promise((resolve) => waiting.set(spiffeId, resolve)),
+    cancel: () => stream.cancel(),
   };
 }
 

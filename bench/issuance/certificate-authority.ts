@@ -10,48 +10,66 @@ import { adminClient, type SignX509SvidsResponse_Item } from '../../api/index.ts
 import { type Closable, systemClock } from '../../core/index.ts';
 import { BenchError } from '../bench-error.ts';
 import { startProgram, untilReady } from '../child-program.ts';
-import { processCpuMicros } from '../cpu-time.ts';
+import { processCpuMicros, threadCpuMicros } from '../cpu-time.ts';
 import { perOperation } from '../in-process.ts';
 import type { Candidate } from '../measurement.ts';
-import type { Placement } from '../placement.ts';
+import { profileFlags } from '../profile.ts';
 import { signetCommand, writeConfig } from '../signet-program.ts';
 import { attestBenchNode, type BenchNode } from './bench-node.ts';
+import { inLanes } from '../lanes.ts';
 import { requestAt } from './requests.ts';
 
 export interface BenchAuthority extends Closable {
+  readonly node: BenchNode;
   /** A candidate that sends `items` requests a call, `inFlight` calls at once. */
   candidate(name: string, items: number, inFlight: number): Candidate;
 }
 
-export async function startBenchAuthority(
-  directory: string,
-  placement: Placement,
-  requests: readonly Uint8Array[],
-): Promise<BenchAuthority> {
-  const adminSocket = join(directory, 'admin.sock');
-  const keyFile = join(directory, 'kek');
+export interface BenchAuthorityOptions {
+  /** Where its data and its log go. */
+  readonly directory: string;
+  /** What to put before its command line. */
+  readonly placed: readonly string[];
+  readonly requests: readonly Uint8Array[];
+  /** The file of rules that each request meets. */
+  readonly policy: string;
+  /** What its data and its log are called there. */
+  readonly name: string;
+  /** Its `signingWorkers`; absent: what it chooses itself. */
+  readonly workers?: number;
+  /** Where to write a CPU profile of it. */
+  readonly profile?: string | undefined;
+}
+
+export async function startBenchAuthority(options: BenchAuthorityOptions): Promise<BenchAuthority> {
+  const { directory, name: own, placed, requests, policy, workers, profile } = options;
+  const adminSocket = join(directory, `${own}.sock`);
+  const keyFile = join(directory, `${own}.kek`);
   writeFileSync(keyFile, randomBytes(32).toString('base64'), { mode: 0o600 });
-  mkdirSync(join(directory, 'ca'), { mode: 0o700 });
-  const config = writeConfig(directory, 'ca', {
+  mkdirSync(join(directory, own), { mode: 0o700 });
+  const config = writeConfig(directory, own, {
     trustDomain: 'mesh.test',
-    data: join(directory, 'ca'),
+    data: join(directory, own),
     listen: '127.0.0.1:0',
     adminSocket,
     keyEncryptionKey: { file: keyFile },
+    policy,
     // What a certificate costs is asked here, not how many a node may have.
     limits: { signingPerSecond: 1_000_000, signingPerNodePerSecond: 1_000_000 },
+    ...(workers === undefined ? {} : { signingWorkers: workers }),
     logLevel: 'warn',
   });
   const ca = startProgram({
-    name: 'ca',
+    name: own,
     directory,
-    command: [...placement.underTest, ...signetCommand('ca', config)],
+    command: [...placed, ...signetCommand('ca', config, profileFlags(profile))],
   });
   try {
     const admin = adminClient(adminSocket);
     const { agentAddress } = await untilReady(ca, () => admin.status());
     const node = await attestBenchNode(admin, agentAddress);
     return {
+      node,
       candidate: (name, items, inFlight) =>
         signing({ name, items, inFlight, node, pid: ca.pid, requests }),
       async close() {
@@ -76,27 +94,27 @@ interface Signing {
 
 function signing({ name, items, inFlight, node, pid, requests }: Signing): Candidate {
   let at = 0;
-  const callFor = async (milliseconds: number): Promise<number> => {
-    const end = systemClock.monotonicMs() + milliseconds;
-    let signed = 0;
-    const lane = async (): Promise<void> => {
-      do {
-        const batch = Array.from({ length: items }, () => requestAt(requests, at++));
-        const answers = await node.sign(batch);
-        for (const answer of answers) check(answer);
-        signed += answers.length;
-      } while (systemClock.monotonicMs() < end);
-    };
-    await Promise.all(Array.from({ length: inFlight }, lane));
-    return signed;
-  };
+  const runFor = (milliseconds: number): Promise<number> =>
+    inLanes(inFlight, milliseconds, async () => {
+      const batch = Array.from({ length: items }, () => requestAt(requests, at++));
+      const answers = await node.sign(batch);
+      for (const answer of answers) check(answer);
+      return answers.length;
+    });
   return {
     name,
     async measure(seconds) {
-      await callFor(seconds * 200);
-      const before = processCpuMicros(pid);
-      const operations = await callFor(seconds * 1000);
-      return [{ row: name, figures: perOperation(processCpuMicros(pid) - before, operations) }];
+      await runFor(seconds * 200);
+      const [before, mainBefore] = [processCpuMicros(pid), threadCpuMicros(pid, pid)];
+      const beganMs = systemClock.monotonicMs();
+      const operations = await runFor(seconds * 1000);
+      const wallMs = systemClock.monotonicMs() - beganMs;
+      const figures = {
+        ...perOperation(processCpuMicros(pid) - before, operations),
+        mainThreadMicros: (threadCpuMicros(pid, pid) - mainBefore) / operations,
+        operationsPerSecond: (operations / wallMs) * 1000,
+      };
+      return [{ row: name, figures }];
     },
   };
 }

@@ -1,7 +1,7 @@
 /** Client certificates for wrk, which has none: it speaks plaintext to a gateway, and that mutual TLS to the hop. */
 
+import { freePorts } from '../../core/index.ts';
 import type { Scope } from '../../core/index.ts';
-import { freePorts } from '../free-ports.ts';
 import type { Placement } from '../placement.ts';
 import type { Hop } from './hop.ts';
 import type { PemFiles } from './mesh-identities.ts';

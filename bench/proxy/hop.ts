@@ -1,4 +1,4 @@
-/** A proxy under test, whoever made it: the same two hops, measured from outside. */
+/** A proxy under test, whoever made it: the same hops, measured from outside. */
 
 import type { ChildProgram } from '../child-program.ts';
 import type { MeshIdentities } from './mesh-identities.ts';
@@ -11,6 +11,10 @@ export interface Hop {
   readonly plaintextPort: number;
   /** Mutual TLS in, mutual TLS out. */
   readonly tlsPort: number;
+  /** HTTP/2 in plaintext, in and out. */
+  readonly grpcPort: number;
+  /** TCP: mutual TLS in, plaintext out. Undefined where the program has no relay. */
+  readonly relayPort: number | undefined;
 }
 
 /** What a proxy is started with. */
@@ -21,7 +25,20 @@ export interface HopSetting {
   readonly backend: BackendPorts;
 }
 
-export interface BackendPorts {
+export interface HttpServicePorts {
   readonly plaintextPort: number;
   readonly tlsPort: number;
+}
+
+/** All services behind the hop. */
+export interface BackendPorts extends HttpServicePorts {
+  readonly grpcPort: number;
+  readonly relayPort: number;
+}
+
+/** One of the two processes: a hop in plaintext, on the port that both have and, if it is the first, on one of its own. */
+export interface SharedPort {
+  readonly name: string;
+  readonly sharedPort: number;
+  readonly alonePort: number | undefined;
 }

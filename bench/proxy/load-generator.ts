@@ -7,27 +7,12 @@
  * Arguments: a JSON object, see {@link LoadSetting}. Standard output: a JSON object, see {@link LoadResult}.
  */
 
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { createHistogram } from 'node:perf_hooks';
-import { connect as connectTls, createSecureContext } from 'node:tls';
-import { z } from 'zod';
 import { sleep, systemClock } from '../../core/index.ts';
 import { processCpuMicros } from '../cpu-time.ts';
 import { BenchError } from '../bench-error.ts';
-
-const settingSchema = z.object({
-  port: z.number(),
-  tls: z
-    .object({ chain: z.string(), key: z.string(), root: z.string(), serverName: z.string() })
-    .optional(),
-  connections: z.number(),
-  warmUpMs: z.number(),
-  windowMs: z.number(),
-  watchedPid: z.number(),
-});
-export type LoadSetting = z.output<typeof settingSchema>;
+import { benchRequest, openAll, readAnswers } from './load-connection.ts';
+import { type LoadSetting, loadSettingSchema } from './load-setting.ts';
 
 export interface LoadResult {
   readonly requests: number;
@@ -36,11 +21,6 @@ export interface LoadResult {
   readonly p50Ms: number;
   readonly p99Ms: number;
 }
-
-const request = Buffer.from(
-  'GET /bench HTTP/1.1\r\nhost: bench.mesh.test\r\naccept: */*\r\nuser-agent: signet-bench\r\n\r\n',
-  'latin1',
-);
 
 async function main(setting: LoadSetting): Promise<LoadResult> {
   const sockets = await openAll(setting);
@@ -53,7 +33,7 @@ async function main(setting: LoadSetting): Promise<LoadResult> {
     let sentAt = 0n;
     const send = (): void => {
       sentAt = process.hrtime.bigint();
-      socket.write(request);
+      socket.write(benchRequest);
     };
     readAnswers(
       socket,
@@ -86,55 +66,5 @@ async function main(setting: LoadSetting): Promise<LoadResult> {
   return result;
 }
 
-async function openAll(setting: LoadSetting): Promise<readonly Socket[]> {
-  const { tls, port } = setting;
-  const context =
-    tls === undefined
-      ? undefined
-      : createSecureContext({
-          minVersion: 'TLSv1.3',
-          cert: readFileSync(tls.chain),
-          key: readFileSync(tls.key),
-          ca: readFileSync(tls.root),
-        });
-  const sockets = Array.from({ length: setting.connections }, async () => {
-    const socket =
-      tls === undefined || context === undefined
-        ? connect(port, '127.0.0.1')
-        : connectTls({
-            host: '127.0.0.1',
-            port,
-            secureContext: context,
-            servername: tls.serverName,
-          });
-    socket.setNoDelay(true);
-    await once(socket, tls === undefined ? 'connect' : 'secureConnect');
-    return socket;
-  });
-  return Promise.all(sockets);
-}
-
-/** Calls `answered` at the end of each response, which must be a 200 with a content length. */
-function readAnswers(socket: Socket, answered: () => void, failed: (error: Error) => void): void {
-  let waiting: Buffer | undefined;
-  socket.on('data', (bytes: Buffer) => {
-    const all: Buffer = waiting === undefined ? bytes : Buffer.concat([waiting, bytes]);
-    waiting = undefined;
-    const headLength = all.indexOf('\r\n\r\n') + 4;
-    const head = all.toString('latin1', 0, headLength);
-    const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1]);
-    if (headLength > 3 && (!head.startsWith('HTTP/1.1 200 ') || Number.isNaN(length))) {
-      failed(
-        new BenchError('bench_answer', `the answer was ${JSON.stringify(head.slice(0, 200))}`),
-      );
-      socket.destroy();
-    } else if (headLength > 3 && all.length >= headLength + length) {
-      answered();
-    } else {
-      waiting = all;
-    }
-  });
-}
-
-const result = await main(settingSchema.parse(JSON.parse(process.argv[2] ?? '{}')));
+const result = await main(loadSettingSchema.parse(JSON.parse(process.argv[2] ?? '{}')));
 process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));

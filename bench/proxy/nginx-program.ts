@@ -1,11 +1,12 @@
 /** nginx as one process with what all of ours need of it; the servers are given as text. */
 
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Scope } from '../../core/index.ts';
 import { type ChildProgram, startProgram, untilReady } from '../child-program.ts';
+import { outputOf } from '../tool.ts';
 import { dnsNameOf, type PemFiles } from './mesh-identities.ts';
 
 export interface NginxProgram {
@@ -17,6 +18,8 @@ export interface NginxProgram {
   readonly placement: readonly string[];
   /** What stands in the `http` block. */
   readonly servers: string;
+  /** Servers of a `stream` block, which nginx has where {@link loadStream} says how to load it. */
+  readonly stream?: { readonly load: string; readonly servers: string };
   /** A port it listens on, by which we see that it is ready. */
   readonly port: number;
 }
@@ -25,7 +28,7 @@ export async function startNginxProgram(scope: Scope, p: NginxProgram): Promise<
   const prefix = join(p.directory, `${p.name}-files`);
   mkdirSync(prefix, { mode: 0o700 });
   const config = join(prefix, 'nginx.conf');
-  writeFileSync(config, configOf(prefix, p.servers), { mode: 0o600 });
+  writeFileSync(config, configOf(prefix, p), { mode: 0o600 });
   const errors = join(prefix, 'error.log');
   const command = [...p.placement, p.nginx, '-e', errors, '-p', prefix, '-c', config];
   const program = scope.add(startProgram({ name: p.name, directory: p.directory, command }));
@@ -78,11 +81,21 @@ export function keptUpstream(name: string, port: number): string {
   }`;
 }
 
-function configOf(prefix: string, servers: string): string {
+/** The directive that gives nginx its `stream` block, empty where it is built in; undefined where it has none. */
+export function loadStream(nginx: string): string | undefined {
+  const built = outputOf(nginx, ['-V']) ?? '';
+  if (/ --with-stream(?= |$)/m.test(built)) return '';
+  const folder = /--modules-path=(\S+)/.exec(built)?.[1];
+  const path = folder === undefined ? undefined : join(folder, 'ngx_stream_module.so');
+  return path === undefined || !existsSync(path) ? undefined : `load_module ${path};`;
+}
+
+function configOf(prefix: string, { servers, stream }: NginxProgram): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((kind) => `  ${kind}_temp_path ${prefix}/${kind};`)
     .join('\n');
-  return `daemon off;
+  return `${stream?.load ?? ''}
+daemon off;
 master_process off;
 worker_processes 1;
 pid ${prefix}/nginx.pid;
@@ -98,7 +111,7 @@ ${temporary}
   proxy_set_header Host $http_host;
 ${servers}
 }
-`;
+${stream === undefined ? '' : `stream {${stream.servers}\n}\n`}`;
 }
 
 // By default nginx ends a connection after 1000 requests; handshakes are not what is measured here.

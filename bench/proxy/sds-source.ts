@@ -34,7 +34,7 @@ export async function startSdsSource(
     defaultSvid: identities.proxy,
     bundles: new Map([[benchTrustDomain, bundle]]),
   });
-  const server = createRpcServer(silentLogger);
+  const server = createRpcServer(silentLogger, { messageBytesMax: 256 * 1024 });
   addSecretDiscovery(server, {
     source: { watch: () => Promise.resolve(secrets) },
     clock: systemClock,

@@ -3,11 +3,11 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { freePorts } from '../../core/index.ts';
 import type { Scope } from '../../core/index.ts';
-import { startProgram, untilReady } from '../child-program.ts';
-import { freePorts } from '../free-ports.ts';
+import { type ChildProgram, startProgram, untilReady } from '../child-program.ts';
 import type { Placement } from '../placement.ts';
-import type { BackendPorts } from './hop.ts';
+import type { HttpServicePorts } from './hop.ts';
 import type { PemFiles } from './mesh-identities.ts';
 import { startNginxProgram, tlsListen } from './nginx-program.ts';
 
@@ -19,7 +19,10 @@ export interface ServiceSetting {
   readonly nginx: string | undefined;
 }
 
-export async function startService(scope: Scope, setting: ServiceSetting): Promise<BackendPorts> {
+export async function startService(
+  scope: Scope,
+  setting: ServiceSetting,
+): Promise<HttpServicePorts> {
   const { directory, placement, files, nginx } = setting;
   const [plaintextPort = 0, tlsPort = 0] = await freePorts(2);
   if (nginx !== undefined) {
@@ -34,13 +37,33 @@ export async function startService(scope: Scope, setting: ServiceSetting): Promi
   const argument = JSON.stringify({ plaintextPort, tlsPort, ...files });
   const command = [...placement.others, process.execPath, backendScript, argument];
   const program = scope.add(startProgram({ name: 'service', directory, command }));
+  await untilListening(program, tlsPort);
+  return { plaintextPort, tlsPort };
+}
+
+/** Starts one of our services that are there beside it, and answers its port. */
+export async function startOwnService(
+  scope: Scope,
+  { directory, placement }: Pick<ServiceSetting, 'directory' | 'placement'>,
+  name: keyof typeof ownScripts,
+): Promise<number> {
+  const [port = 0] = await freePorts(1);
+  const command = [...placement.others, process.execPath, ownScripts[name], String(port)];
+  await untilListening(scope.add(startProgram({ name, directory, command })), port);
+  return port;
+}
+
+async function untilListening(program: ChildProgram, port: number): Promise<void> {
   await untilReady(program, async () => {
-    const socket = connect(tlsPort, '127.0.0.1');
+    const socket = connect(port, '127.0.0.1');
     await once(socket, 'connect');
     socket.destroy();
     return true;
   });
-  return { plaintextPort, tlsPort };
 }
 
+const ownScripts = {
+  'grpc-service': fileURLToPath(import.meta.resolve('./grpc-service.ts')),
+  'relay-service': fileURLToPath(import.meta.resolve('./relay-service.ts')),
+} as const;
 const backendScript = fileURLToPath(import.meta.resolve('./backend.ts'));

@@ -3,8 +3,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { BenchError } from '../bench-error.ts';
-import type { Print } from '../report.ts';
+import { BenchError } from './bench-error.ts';
+import type { Print } from './report.ts';
 
 const profileSchema = z.object({
   nodes: z.array(
@@ -60,6 +60,11 @@ export function printProfile(print: Print, directory: string): void {
   }
 }
 
+/** What Node.js is told so that it writes a profile when it ends. */
+export function profileFlags(directory: string | undefined): readonly string[] {
+  return directory === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', directory];
+}
+
 function placeOf(frame: CpuProfile['nodes'][number]['callFrame']): string {
   const name = frame.functionName === '' ? '(anonymous)' : frame.functionName;
   if (frame.url === '') return name;
@@ -67,5 +72,5 @@ function placeOf(frame: CpuProfile['nodes'][number]['callFrame']): string {
   return `${name} ${file}:${frame.lineNumber + 1}`;
 }
 
-const projectRoot = join(import.meta.dirname, '../../');
+const projectRoot = join(import.meta.dirname, '../');
 const placesShown = 40;

@@ -1,0 +1,192 @@
+/** `bench sds`: a new root to thousands of sidecars of one machine, what each of them costs, and how soon they are there. */
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Scope } from '../../core/index.ts';
+import { poolId, startBenchMesh } from '../agent/bench-mesh.ts';
+import { type ChildProgram, startProgram, untilReady } from '../child-program.ts';
+import { closeOnSignal } from '../close-on-signal.ts';
+import { processCpuMicros, residentMiB } from '../cpu-time.ts';
+import { describeMachine, loadAverage } from '../machine.ts';
+import { type Candidate, type Figures, measureInRounds } from '../measurement.ts';
+import { choosePlacement, placeSelf } from '../placement.ts';
+import { printProfile } from '../profile.ts';
+import { type BenchOptions, formatRound, type Print, printResult, printStart } from '../report.ts';
+import type { Column } from '../table.ts';
+import type { BareSdsOptions } from './bare-sds.ts';
+import { connectSdsFleet, type SdsFleet } from './sds-fleet.ts';
+
+export interface SdsOptions extends BenchOptions {
+  readonly streams: number;
+  readonly profile: string | undefined;
+}
+
+export async function benchSds(options: SdsOptions, print: Print): Promise<void> {
+  const startedAt = new Date().toISOString();
+  const machine = describeMachine();
+  printStart(print, `sds: ${options.streams} streams`, machine);
+  const placement = choosePlacement();
+  const scope = new Scope();
+  const release = closeOnSignal(scope);
+  try {
+    placeSelf(placement);
+    const directory = mkdtempSync(join(tmpdir(), 'signet-bench-'));
+    scope.onClose(() => rmSync(directory, { recursive: true }));
+    const mesh = await startBenchMesh(directory, placement, scope);
+    await mesh.admin.createEntry({
+      spiffeId: 'spiffe://mesh.test/sidecar',
+      parentId: poolId,
+      selectors: [`unix:uid:${process.getuid?.() ?? 0}`],
+    });
+    const agent = await mesh.startAgent(options.profile);
+    // Its first secrets are there, so that what is set up below is streams and nothing else.
+    const probe = await connectSdsFleet(mesh.socket, 1);
+    await probe.close();
+    const ours = await setUp(agent, mesh.socket, options.streams);
+    scope.add(ours.fleet);
+
+    const bareSocket = join(directory, 'bare.sock');
+    const bare = scope.add(
+      await startBare(directory, placement.underTest, {
+        socket: bareSocket,
+        message: ours.fleet.newest().toString('base64'),
+      }),
+    );
+    const floor = await setUp(bare, bareSocket, options.streams);
+    scope.add(floor.fleet);
+
+    const { admin } = mesh;
+    let prepared: string | undefined;
+    // In turns a root comes, and goes again unused: each is another bundle for everybody.
+    const changeRoots = async (): Promise<void> => {
+      if (prepared === undefined) {
+        prepared = (await admin.prepareAuthority('root')).id;
+        return;
+      }
+      await admin.abortAuthority(prepared);
+      prepared = undefined;
+    };
+    const candidates = [
+      pushing('grpc-js: the same bytes to all', bare, floor, () => {
+        process.kill(bare.pid, 'SIGUSR2');
+      }),
+      pushing('agent: other roots to all', agent, ours, changeRoots),
+    ].filter(({ name }) => name.includes(options.only));
+    const rows = await measureInRounds(candidates, {
+      ...options,
+      progress: (round, samples) => print(formatRound(round, options, samples, columns[0])),
+    });
+    const { seconds, rounds } = options;
+    const notes = [
+      `${placement.description}; figures are median (least–most) of ${rounds} interleaved rounds of ${changesIn(seconds)} changes each`,
+      'fan-out: from the first byte at the first client to the last byte at the last; all clients live in one process, on another core, which reads their messages one after the other: the first row is what that alone takes',
+      'every stream has a connection of its own, attested by itself; it asks for ROOTCA and acknowledges what it gets, and the acknowledgements are part of the CPU time',
+      'memory: resident with all streams, less that before the first, by their number; set-up: connections, streams and first secrets, 200 under way at once; both measured once',
+    ];
+    const result = {
+      benchmark: 'sds',
+      startedAt,
+      machine,
+      seconds,
+      rounds,
+      loadAverageAtEnd: loadAverage(),
+      notes,
+      rows,
+    };
+    printResult(print, result, columns, options.json);
+  } finally {
+    await scope.close();
+    release();
+  }
+  if (options.profile !== undefined) printProfile(print, options.profile);
+}
+
+interface Ready {
+  readonly fleet: SdsFleet;
+  readonly once: Figures;
+}
+
+async function setUp(program: ChildProgram, socket: string, streams: number): Promise<Ready> {
+  const beforeMiB = residentMiB(program.pid) ?? 0;
+  const beforeMicros = processCpuMicros(program.pid);
+  const fleet = await connectSdsFleet(socket, streams);
+  const cpuMicros = processCpuMicros(program.pid) - beforeMicros;
+  await sleep(settleMs);
+  const afterMiB = residentMiB(program.pid) ?? 0;
+  return {
+    fleet,
+    once: {
+      kibPerStream: ((afterMiB - beforeMiB) * 1024) / streams,
+      streamsPerSecond: (streams / fleet.setUpMs) * 1000,
+      setUpCpuMicros: cpuMicros / streams,
+    },
+  };
+}
+
+function pushing(
+  name: string,
+  program: ChildProgram,
+  { fleet, once }: Ready,
+  cause: () => unknown,
+): Candidate {
+  return {
+    name,
+    async measure(seconds) {
+      const changes = changesIn(seconds);
+      const fanOuts: number[] = [];
+      let cpuMicros = 0;
+      let streams = 0;
+      for (let change = 0; change < changes; change += 1) {
+        // What the one before has left behind, acknowledgements above all, is no part of this one.
+        await sleep(settleMs);
+        const before = processCpuMicros(program.pid);
+        const { firstMs, lastMs, delaysMs } = await fleet.pushed(cause);
+        await sleep(settleMs);
+        cpuMicros += processCpuMicros(program.pid) - before;
+        streams += delaysMs.length;
+        fanOuts.push(lastMs - firstMs);
+      }
+      fanOuts.sort((left, right) => left - right);
+      const fanOutMs = fanOuts[Math.ceil(fanOuts.length / 2) - 1] ?? 0;
+      const figures = {
+        fanOutMs,
+        cpuMicrosPerStream: cpuMicros / streams,
+        rssMiB: residentMiB(program.pid) ?? 0,
+        ...once,
+      };
+      return [{ row: name, figures }];
+    },
+  };
+}
+
+async function startBare(
+  directory: string,
+  placement: readonly string[],
+  options: BareSdsOptions,
+): Promise<ChildProgram> {
+  const file = join(directory, 'bare.json');
+  writeFileSync(file, JSON.stringify(options), { mode: 0o600 });
+  const command = [...placement, process.execPath, benchScript, 'sds-floor', file];
+  const program = startProgram({ name: 'bare', directory, command });
+  await untilReady(program, async () => (program.lastWords() === 'ready' ? true : undefined));
+  return program;
+}
+
+function changesIn(seconds: number): number {
+  return Math.max(1, Math.round(seconds * changesPerSecond));
+}
+
+const benchScript = resolve(import.meta.dirname, '../bench.ts');
+const changesPerSecond = 3;
+const settleMs = 300;
+
+const columns: readonly [Column, ...Column[]] = [
+  { figure: 'fanOutMs', title: 'fan-out p50 ms', digits: 0 },
+  { figure: 'cpuMicrosPerStream', title: 'CPU µs per stream', digits: 1 },
+  { figure: 'kibPerStream', title: 'KiB per stream', digits: 1 },
+  { figure: 'streamsPerSecond', title: 'set-up streams/s', digits: 0 },
+  { figure: 'setUpCpuMicros', title: 'set-up CPU µs each', digits: 0 },
+  { figure: 'rssMiB', title: 'RSS MiB', digits: 0 },
+];

@@ -5,8 +5,9 @@ import { defineConfig } from 'vitest/config';
 
 const rooms = '{core,pki,spiffe,rpc,api,policies,ca,sds-server,agent,proxy,cli,bench}';
 
-// Tests that start programs, wait for the clock on real sockets, or write whole logs: they stand beside what
-// they test, but wait for the full run, so that `npm run check` stays something one does all day.
+// Tests that start programs, wait for the clock on real sockets, write whole logs, or go through every kill and
+// every seed: they stand beside what they test, but wait for the full run, so that `npm run check` stays
+// something one does all day.
 const slow = [
   ...[
     'pki-openssl',
@@ -18,10 +19,13 @@ const slow = [
     'node-attestor',
   ].map((name) => `test/contract/${name}.test.ts`),
   'agent/agent.test.ts',
-  'ca/audit/{archive,tile,verify}.test.ts',
-  'ca/authority/upstream.test.ts',
-  'proxy/{mutual-tls,proxy,rotation}.test.ts',
-  'proxy/proxy/http1.test.ts',
+  'ca/audit/{archive,log,recover,tail,tile,verify}.test.ts',
+  'ca/audit-memory/remembered-log.test.ts',
+  'ca/admin/recorded-first.test.ts',
+  'ca/authority/{authorities,authorities-clock,authorities-kill,jwt-keys}.test.ts',
+  'ca/authority/{overdue,rotation-simulation,upstream}.test.ts',
+  'proxy/{detect,grpc,grpc-web,listeners,mutual-tls,proxy,rotation,trust}.test.ts',
+  'proxy/proxy/{extended-connect,http1,http1-early,http2,tcp-relay,tunnel}.test.ts',
   'proxy/sds/sds-client.test.ts',
 ];
 

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { folderRules, packageOwners, rooms } from './rooms.ts';
+import { folderRules, keyFiles, packageOwners, rooms } from './rooms.ts';
 import {
   importedFile,
   packageOf,
@@ -61,6 +61,22 @@ test.for(folderRules)('$from: $why', ({ from, mayImport }) => {
   const wrong = edges(program)
     .filter(([file]) => file.path.startsWith(`${from}/`))
     .filter(([, target]) => ![from, ...mayImport].some((folder) => target.startsWith(`${folder}/`)))
+    .map(([file, target]) => `${file.path} imports ${target}`);
+  expect(wrong).toEqual([]);
+});
+
+test('what talks to the network reaches no file that holds or opens a key', () => {
+  const imported = edges(program);
+  for (const file of keyFiles.files) {
+    // A rule about a file that is not there, or that nobody uses, would hold of anything.
+    expect(
+      imported.some(([, target]) => target === file),
+      file,
+    ).toBe(true);
+  }
+  const wrong = imported
+    .filter(([file]) => keyFiles.outOfReachOf.some((folder) => file.path.startsWith(`${folder}/`)))
+    .filter(([, target]) => keyFiles.files.includes(target))
     .map(([file, target]) => `${file.path} imports ${target}`);
   expect(wrong).toEqual([]);
 });

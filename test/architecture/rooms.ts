@@ -92,12 +92,58 @@ export const folderRules: readonly FolderRule[] = [
     mayImport: ['core', 'pki', 'spiffe', 'ca/store', 'ca/audit'],
     why: 'keys are out of reach of whatever talks to the network',
   },
+  {
+    from: 'ca/issuance',
+    mayImport: [
+      'core',
+      'pki',
+      'spiffe',
+      'policies',
+      'ca/store',
+      'ca/audit',
+      'ca/registry',
+      'ca/authority',
+    ],
+    why: 'the issuance cycle is asked by the network and knows nothing of it',
+  },
+  {
+    from: 'ca/jwt',
+    mayImport: [
+      'core',
+      'pki',
+      'spiffe',
+      'ca/store',
+      'ca/audit',
+      'ca/registry',
+      'ca/authority',
+      'ca/issuance',
+    ],
+    why: 'tokens are minted beside certificates, by the same rules',
+  },
+  {
+    from: 'ca/revocation',
+    mayImport: ['core', 'pki', 'spiffe', 'ca/store', 'ca/audit', 'ca/authority'],
+    why: 'a list is signed by the authority it is about',
+  },
+  {
+    from: 'ca/attestation',
+    mayImport: ['core', 'pki', 'spiffe', 'api', 'ca/store', 'ca/audit', 'ca/registry'],
+    why: 'an attestor says who a node is, and signs nothing',
+  },
 ];
+
+/** Files that hold or open private keys, and the folders that must not know them. */
+export const keyFiles = {
+  files: ['key-store', 'seal', 'mint-authority', 'key-encryption-key', 'audit-key'].map(
+    (name) => `ca/authority/${name}.ts`,
+  ),
+  outOfReachOf: ['ca/admin', 'ca/node-api', 'ca/attestation', 'ca/oidc', 'ca/registry'],
+} as const;
 
 /** Packages that only one room may know of, so that they can be replaced in one place. */
 export const packageOwners: ReadonlyMap<string, readonly string[]> = new Map([
   ['@grpc/grpc-js', ['rpc', 'api']],
-  ['koffi', ['rpc']],
+  ['koffi', ['rpc', 'agent']],
   ['level', ['ca']],
   ['fastify', ['ca']],
   ['pino', ['core']],

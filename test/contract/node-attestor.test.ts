@@ -19,6 +19,7 @@ import { buildNowMs, type Built, type BuildOptions } from '../fakes/build-certif
 import { buildAuthority, buildLeaf, keyUsage, subjectAltName } from '../fakes/build-path.ts';
 import { ManualClock } from '../fakes/manual-clock.ts';
 import { MemoryStore } from '../fakes/memory-store.ts';
+import { RecordingAuditLog } from '../fakes/recording-audit-log.ts';
 
 const trustDomain = parseTrustDomain('mesh.test');
 
@@ -251,10 +252,11 @@ function joinTokenBench(): Bench {
   const lifeMs = 60_000;
   const random = seededRandom(1);
   const registry = createRegistry({ store: new MemoryStore(), trustDomain, clock, random });
+  const audit = new RecordingAuditLog();
   const create = async (): Promise<Uint8Array> =>
     utf8Bytes((await registry.createToken({ ttlMs: lifeMs })).text);
   return {
-    attestor: joinTokenAttestor({ trustDomain, registry }),
+    attestor: joinTokenAttestor({ trustDomain, registry, audit }),
     clock,
     lifeMs,
     good: create,
@@ -315,7 +317,8 @@ function show(
   csr: Uint8Array,
 ): Promise<Attestation> {
   // A request is its key here, as in the node API.
-  const request: AttestationRequest = { evidence, csr, spkiSha256: hash('sha256', csr, 'hex') };
+  const spkiSha256 = hash('sha256', csr, 'hex');
+  const request: AttestationRequest = { evidence, csr, spkiSha256, address: '10.0.0.1:5' };
   return attestor.attest(request);
 }
 

@@ -1,6 +1,7 @@
 /** A raw call of the admin API: any method, path, body and header, and the answer as it came. */
 
 import { type IncomingHttpHeaders, request as httpRequest } from 'node:http';
+import { type Agent, request as httpsRequest } from 'node:https';
 
 export interface RawAnswer {
   readonly status: number;
@@ -8,8 +9,14 @@ export interface RawAnswer {
   readonly text: string;
 }
 
+/** The listener for mutual TLS, and the connections of whoever calls. */
+export interface TlsDoor {
+  readonly port: number;
+  readonly agent: Agent;
+}
+
 export function adminRequest(
-  socketPath: string,
+  door: string | TlsDoor,
   call: {
     readonly method: string;
     readonly path: string;
@@ -20,9 +27,11 @@ export function adminRequest(
 ): Promise<RawAnswer> {
   const { method, path, body, headers = {} } = call;
   return new Promise((resolve, reject) => {
-    const request = httpRequest(
+    const place = typeof door === 'string' ? { socketPath: door } : { ...door, host: '127.0.0.1' };
+    const send = typeof door === 'string' ? httpRequest : httpsRequest;
+    const request = send(
       {
-        socketPath,
+        ...place,
         method,
         path,
         headers: {

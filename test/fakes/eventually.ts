@@ -2,6 +2,6 @@
 
 import { vi } from 'vitest';
 
-export function eventually<T>(check: () => T | Promise<T>): Promise<T> {
-  return vi.waitFor(check, { timeout: 8000, interval: 10 });
+export function eventually<T>(check: () => T | Promise<T>, withinMs = 8000): Promise<T> {
+  return vi.waitFor(check, { timeout: withinMs, interval: 10 });
 }

@@ -5,6 +5,7 @@ import { hash, type KeyObject } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import {
   type Entry,
+  type MintJwtSvidsRequest,
   NodeApiService,
   type SignX509SvidsRequest,
   type SyncRequest,
@@ -19,6 +20,7 @@ import {
   parseTrustDomain,
   verifyX509Svid,
 } from '../../spiffe/index.ts';
+import { FakeJwtKey } from './fake-jwt-key.ts';
 import { makeTestPki, type TestPki } from './test-pki.ts';
 
 /** A root with the issuing authority under it. */
@@ -46,18 +48,30 @@ export interface FakeCaOptions {
 /** Everything a test may turn is a plain member. */
 export class FakeCa {
   readonly trustDomain;
-  readonly tokens: Map<string, string | undefined>;
+  /** With the key that each was used by, and when. */
+  readonly tokens: Map<string, { readonly spki: string; readonly atMs: number } | undefined>;
+  /** How long a token is taken again from the same key while the node has no place: as the CA does. */
+  repeatMs = 600_000;
   svidTtlMs: number;
   nodeTtlMs: number;
   roots: FakeRoot[] = [];
   active: FakeRoot | undefined;
   port = 0;
   /** Thrown by the next calls of that method, as long as it is set. */
-  failing = new Map<'attest' | 'renew' | 'sign', FakeCaRefusal>();
-  readonly calls = { attest: 0, renew: 0, sign: 0, sync: 0 };
+  failing = new Map<'attest' | 'renew' | 'sign' | 'mint', FakeCaRefusal>();
+  readonly calls = { attest: 0, renew: 0, sign: 0, mint: 0, sync: 0 };
+  /** In the bundle; the last one signs. */
+  jwtKeys: FakeJwtKey[] = [new FakeJwtKey('jwt-1')];
+  jwtTtlMs = 300_000;
+  tainted: string[] = [];
+  revokedSerials: string[] = [];
+  /** By trust domain, SPIFFE JWKS. */
+  federatedBundles: Record<string, string> = {};
   readonly syncRequests: SyncRequest[] = [];
   readonly #state = new WatchSource<SyncResponse | undefined>(undefined);
   #entries: Entry[] = [];
+  /** Has its place from its first attestation on, until it is evicted. */
+  #hasNode = false;
   #revision = 0n;
   #server: RpcServer | undefined;
   #context: SecureContext | undefined;
@@ -82,7 +96,7 @@ export class FakeCa {
     if (this.roots.length === 0) await this.addRoot();
     this.active ??= this.roots[0];
     await this.#newContext();
-    this.#server = createRpcServer(silentLogger);
+    this.#server = createRpcServer(silentLogger, { messageBytesMax: 16 * 1024 * 1024 });
     this.#serve(this.#server);
     const { port } = await this.#server.listenTls({
       host: '127.0.0.1',
@@ -126,8 +140,20 @@ export class FakeCa {
       priority: 0,
       createdAtMs: 0n,
       revision: 1n,
+      federatesWith: [],
       ...entry,
     }));
+    this.#push();
+  }
+
+  /** Takes the node's place and its token, as `signet node evict` does. */
+  evict(): void {
+    this.#hasNode = false;
+    for (const [token, used] of this.tokens) if (used !== undefined) this.tokens.delete(token);
+  }
+
+  /** Sends the state again, after a plain member of it was changed. */
+  push(): void {
     this.#push();
   }
 
@@ -148,8 +174,13 @@ export class FakeCa {
       bundle: this.#bundle(),
       activeRootKeyId: this.active?.keyId ?? '',
       crls: [],
-      revokedSerials: [],
-      taintedKeyIds: [],
+      revokedSerials: [...this.revokedSerials],
+      taintedKeyIds: [...this.tainted],
+      derivables: [],
+      secrets: [],
+      federatedBundles: Object.fromEntries(
+        Object.entries(this.federatedBundles).map(([name, text]) => [name, Buffer.from(text)]),
+      ),
     });
   }
 
@@ -162,7 +193,7 @@ export class FakeCa {
       trustDomain: this.trustDomain,
       sequence: this.#revision,
       x509Authorities: this.roots.map(({ root }) => root.certificate),
-      jwtAuthorities: [],
+      jwtAuthorities: this.jwtKeys,
     };
   }
 
@@ -207,8 +238,11 @@ export class FakeCa {
     const { lookup } = server;
     const node = (context: { caller: ReturnType<typeof lookup> }): string => {
       const { caller } = context;
-      if (caller.kind === 'tls' && caller.identity !== undefined) return caller.identity;
-      throw new FakeCaRefusal('unauthenticated', 'node_unknown', 'no node SVID');
+      if (caller.kind !== 'tls' || caller.identity === undefined) {
+        throw new FakeCaRefusal('unauthenticated', 'node_svid_required', 'no node SVID');
+      }
+      if (this.#hasNode) return caller.identity;
+      throw new FakeCaRefusal('permission_denied', 'node_unknown', 'the node has no place');
     };
     server.addService(NodeApiService, {
       attest: unary(lookup, async (request) => {
@@ -217,13 +251,16 @@ export class FakeCa {
         const token = request.evidence.toString();
         const { spki, publicKey } = parseCertificateRequest(request.csr);
         if (!this.tokens.has(token)) {
-          throw new FakeCaRefusal('permission_denied', 'token_unknown', 'no such join token');
+          throw new FakeCaRefusal('unauthenticated', 'token_unknown', 'no such join token');
         }
-        const usedBy = this.tokens.get(token);
-        if (usedBy !== undefined && usedBy !== toHex(spki)) {
-          throw new FakeCaRefusal('permission_denied', 'token_used', 'the join token was used');
+        // The rule of `ca/registry/join-token.ts`.
+        const used = this.tokens.get(token);
+        const isLate = !this.#hasNode && Date.now() >= (used?.atMs ?? 0) + this.repeatMs;
+        if (used !== undefined && (used.spki !== toHex(spki) || isLate)) {
+          throw new FakeCaRefusal('unauthenticated', 'token_used', 'the join token was used');
         }
-        this.tokens.set(token, toHex(spki));
+        if (used === undefined) this.tokens.set(token, { spki: toHex(spki), atMs: Date.now() });
+        this.#hasNode = true;
         const spiffeId = `spiffe://${this.trustDomain}/signet/node/join_token/n1`;
         const chain = await this.#chain(publicKey, spiffeId, this.nodeTtlMs);
         return { spiffeId, chain, bundle: this.#bundle() };
@@ -266,10 +303,34 @@ export class FakeCa {
         );
         return { items };
       }),
+      mintJwtSvids: unary(lookup, async ({ items }: MintJwtSvidsRequest, context) => {
+        this.calls.mint += 1;
+        this.#failIf('mint');
+        node(context);
+        return { items: items.map(({ entryId, audience }) => this.#mint(entryId, audience)) };
+      }),
     });
   }
 
-  #failIf(method: 'attest' | 'renew' | 'sign'): void {
+  #mint(entryId: string, audience: readonly string[]) {
+    const entry = this.#entries.find(({ id }) => id === entryId);
+    const key = this.jwtKeys.at(-1);
+    if (entry === undefined || key === undefined) {
+      const value = { kind: 'permission_denied', code: 'entry_unknown', detail: entryId };
+      return { outcome: { $case: 'refusal' as const, value } };
+    }
+    const expiresAtMs = Date.now() + this.jwtTtlMs;
+    const token = key.sign({
+      sub: entry.spiffeId,
+      aud: audience,
+      exp: Math.floor(expiresAtMs / 1000),
+    });
+    return {
+      outcome: { $case: 'minted' as const, value: { token, expiresAtMs: BigInt(expiresAtMs) } },
+    };
+  }
+
+  #failIf(method: 'attest' | 'renew' | 'sign' | 'mint'): void {
     const error = this.failing.get(method);
     if (error !== undefined) throw error;
   }

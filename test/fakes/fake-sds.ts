@@ -72,7 +72,7 @@ export async function startFakeSds(
     }
   };
 
-  const server = createRpcServer(silentLogger);
+  const server = createRpcServer(silentLogger, { messageBytesMax: 256 * 1024 });
   server.addService(SecretDiscoveryServiceService, {
     streamSecrets: duplexStream(server.lookup, streamSecrets),
     deltaSecrets: () => {},

@@ -20,6 +20,11 @@ export class ManualClock implements Clock {
     return { cancel: () => this.#timers.delete(timer) };
   };
 
+  /** Moves the wall time alone, as a clock that is set does, or a machine that sleeps. */
+  jump(ms: number): void {
+    this.#wallMs += ms;
+  }
+
   /** Moves both times on. What falls due runs at its own time; promises settle between. */
   async advance(ms: number): Promise<void> {
     const endMs = this.#monotonicMs + ms;

@@ -61,6 +61,15 @@ export class MemoryStore implements Store {
     return { items: items.slice(0, request.limit), revision: this.revision() };
   }
 
+  /** Pages of two, so that whoever reads them meets more than one. */
+  async *pages(prefix: string): AsyncGenerator<RangeResult> {
+    const { items, revision } = await this.range({ prefix });
+    for (let at = 0; at === 0 || at < items.length; at += 2) {
+      await this.#ready();
+      yield { items: items.slice(at, at + 2), revision };
+    }
+  }
+
   async commit(transaction: Transaction): Promise<CommitResult> {
     checkTransaction(transaction);
     await this.#ready();

@@ -120,22 +120,22 @@ export class ProxyMesh {
    */
   async pair(
     appPort: number,
-    options: { protocol?: 'http1' | 'tcp'; timeouts?: Record<string, string> } = {},
+    options: ProxyOptions = {},
   ): Promise<{ web: TestSidecar; orders: TestSidecar; port: number }> {
-    const { protocol = 'http1', timeouts = { drain: '100ms' } } = options;
-    const to = (cluster: string): Record<string, unknown> =>
-      protocol === 'tcp' ? { cluster } : { routes: [{ prefix: '/', cluster }] };
+    const { timeouts = { drain: '100ms' } } = options;
+    const { protocol = 'http1', between = 'http1', upstream = 'http1' } = options;
+    const to = (cluster: string): Record<string, unknown> => target(cluster, options);
     const orders = await this.sidecar(await this.readySds('/orders'), {
       listeners: [
         {
           name: 'in',
           address: '127.0.0.1:0',
           tls: { allow: ['spiffe://mesh.test/web'] },
-          protocol,
+          protocol: protocol === 'tcp' ? protocol : between,
           ...to('app'),
         },
       ],
-      clusters: [{ name: 'app', endpoints: [`127.0.0.1:${appPort}`] }],
+      clusters: [{ name: 'app', endpoints: [`127.0.0.1:${appPort}`], protocol: upstream }],
       timeouts,
     });
     const web = await this.sidecar(await this.readySds('/web'), {
@@ -147,6 +147,7 @@ export class ProxyMesh {
           name: 'orders',
           endpoints: [`127.0.0.1:${orders.port('in')}`],
           tls: { expect: ['spiffe://mesh.test/orders'] },
+          protocol: between,
         },
       ],
       timeouts,
@@ -158,14 +159,20 @@ export class ProxyMesh {
   /** One sidecar without TLS in front of the server on `appPort`: HTTP/1.1 alone. */
   async plain(
     appPort: number,
-    options: { protocol?: 'http1' | 'tcp'; timeouts?: Record<string, string> } = {},
+    options: ProxyOptions = {},
   ): Promise<TestSidecar & { readonly inPort: number }> {
-    const { protocol = 'http1', timeouts = {} } = options;
-    const target =
-      protocol === 'tcp' ? { cluster: 'app' } : { routes: [{ prefix: '/', cluster: 'app' }] };
+    const { protocol = 'http1', upstream = 'http1', timeouts = {} } = options;
     const sidecar = await this.sidecar(undefined, {
-      listeners: [{ name: 'in', address: '127.0.0.1:0', plaintext: true, protocol, ...target }],
-      clusters: [{ name: 'app', endpoints: [`127.0.0.1:${appPort}`] }],
+      listeners: [
+        {
+          name: 'in',
+          address: '127.0.0.1:0',
+          plaintext: true,
+          protocol,
+          ...target('app', options),
+        },
+      ],
+      clusters: [{ name: 'app', endpoints: [`127.0.0.1:${appPort}`], protocol: upstream }],
       timeouts: { drain: '100ms', ...timeouts },
     });
     return { ...sidecar, inPort: sidecar.port('in') };
@@ -191,6 +198,30 @@ export class ProxyMesh {
   close(): Promise<void> {
     return this.scope.close();
   }
+}
+
+interface ProxyOptions {
+  readonly protocol?: 'http1' | 'http2' | 'auto' | 'tcp';
+  /** What the sidecars of a pair speak to each other, and what is spoken to the server; `http1` if not given. */
+  readonly between?: 'http1' | 'http2';
+  readonly upstream?: 'http1' | 'http2';
+  readonly timeouts?: Record<string, string>;
+  /** An authority that CONNECT may name, on every listener. */
+  readonly connect?: string;
+  readonly upgrades?: readonly string[];
+  readonly grpcWeb?: true;
+}
+
+/** Where a listener sends everything. */
+function target(cluster: string, options: ProxyOptions): Record<string, unknown> {
+  const { protocol = 'http1', connect: authority, upgrades, grpcWeb } = options;
+  if (protocol === 'tcp') return { cluster };
+  return {
+    routes: [{ prefix: '/', cluster }],
+    ...(authority === undefined ? {} : { connect: [{ authority, cluster }] }),
+    ...(upgrades === undefined ? {} : { upgrades }),
+    ...(grpcWeb === undefined ? {} : { grpcWeb }),
+  };
 }
 
 export function isReady(sidecar: TestSidecar): boolean {

@@ -1,7 +1,10 @@
 /** An SDS client that a test drives by hand: it acknowledges only when told to. */
 
 import { X509Certificate } from 'node:crypto';
+import type { Metadata } from '@grpc/grpc-js';
 import {
+  type DeltaDiscoveryRequest,
+  type DeltaDiscoveryResponse,
   type DiscoveryRequest,
   type DiscoveryResponse,
   Secret,
@@ -9,17 +12,18 @@ import {
   secretTypeUrl,
   SPIFFECertValidatorConfig,
 } from '../../api/index.ts';
-import { unixChannel } from '../../rpc/index.ts';
+import { type Channel, unixChannel } from '../../rpc/index.ts';
 
 export class SdsClient {
   readonly responses: DiscoveryResponse[] = [];
   /** The status that the stream ended with. */
-  ended: { code: number; details: string } | undefined;
+  ended: { code: number; details: string; metadata: Metadata } | undefined;
   readonly client: SecretDiscoveryServiceClient;
   readonly stream;
 
-  constructor(socketPath: string) {
-    const channel = unixChannel(socketPath);
+  /** `target`: a socket's path, or a channel over TLS. */
+  constructor(target: string | Channel) {
+    const channel = typeof target === 'string' ? unixChannel(target) : target;
     this.client = new SecretDiscoveryServiceClient(
       channel.target,
       channel.credentials,
@@ -28,7 +32,7 @@ export class SdsClient {
     this.stream = this.client.streamSecrets();
     this.stream.on('data', (response: DiscoveryResponse) => this.responses.push(response));
     this.stream.on('error', () => {});
-    this.stream.on('status', (status: { code: number; details: string }) => {
+    this.stream.on('status', (status: { code: number; details: string; metadata: Metadata }) => {
       this.ended = status;
     });
   }
@@ -64,6 +68,74 @@ export class SdsClient {
   close(): void {
     this.stream.cancel();
     this.client.close();
+  }
+}
+
+/** The same for delta. */
+export class DeltaSdsClient {
+  readonly responses: DeltaDiscoveryResponse[] = [];
+  ended: { code: number; details: string } | undefined;
+  readonly stream;
+  readonly #client: SecretDiscoveryServiceClient;
+
+  /** As that of {@link SdsClient}. */
+  constructor(target: string | Channel) {
+    const channel = typeof target === 'string' ? unixChannel(target) : target;
+    this.#client = new SecretDiscoveryServiceClient(
+      channel.target,
+      channel.credentials,
+      channel.options,
+    );
+    this.stream = this.#client.deltaSecrets();
+    this.stream.on('data', (response: DeltaDiscoveryResponse) => this.responses.push(response));
+    this.stream.on('error', () => {});
+    this.stream.on('status', (status: { code: number; details: string }) => {
+      this.ended = status;
+    });
+  }
+
+  get last(): DeltaDiscoveryResponse | undefined {
+    return this.responses.at(-1);
+  }
+
+  /** What this client would say it has if it reconnected now. */
+  get versions(): Record<string, string> {
+    const versions = new Map<string, string>();
+    for (const { resources, removedResources } of this.responses) {
+      for (const { name, version } of resources) versions.set(name, version);
+      for (const name of removedResources) versions.delete(name);
+    }
+    return Object.fromEntries(versions);
+  }
+
+  say(more: Partial<DeltaDiscoveryRequest>): void {
+    this.stream.write({
+      node: undefined,
+      typeUrl: secretTypeUrl,
+      resourceNamesSubscribe: [],
+      resourceNamesUnsubscribe: [],
+      initialResourceVersions: {},
+      responseNonce: '',
+      errorDetail: undefined,
+      ...more,
+    });
+  }
+
+  subscribe(...resourceNamesSubscribe: string[]): void {
+    this.say({ resourceNamesSubscribe });
+  }
+
+  acknowledge(): void {
+    this.say({ responseNonce: this.last?.nonce ?? '' });
+  }
+
+  reject(message: string): void {
+    this.say({ responseNonce: this.last?.nonce ?? '', errorDetail: { code: 3, message } });
+  }
+
+  close(): void {
+    this.stream.cancel();
+    this.#client.close();
   }
 }
 

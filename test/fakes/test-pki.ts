@@ -89,7 +89,7 @@ export interface TestPki {
   readonly bundles: BundleSet;
   /** The anchors as PEM, for a TLS context's `ca`. */
   readonly anchorsPem: string;
-  issueLeaf(options: TestLeafOptions): Promise<TestLeaf>;
+  readonly issueLeaf: (options: TestLeafOptions) => Promise<TestLeaf>;
 }
 
 export async function makeTestPki(options: TestPkiOptions): Promise<TestPki> {

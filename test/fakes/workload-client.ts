@@ -1,7 +1,10 @@
 /** A Workload API client that a test drives: what it was sent, and how its stream ended. */
 
 import {
+  type JWTBundlesResponse,
+  type JWTSVIDResponse,
   SpiffeWorkloadAPIClient,
+  type ValidateJWTSVIDResponse,
   type X509BundlesResponse,
   type X509SVIDResponse,
 } from '../../api/index.ts';
@@ -11,6 +14,13 @@ export interface WorkloadStream<Message> {
   readonly messages: Message[];
   ended: { code: number; details: string } | undefined;
   cancel(): void;
+}
+
+export interface UnaryOutcome<Message> {
+  readonly message: Message | undefined;
+  /** 0 for success. */
+  readonly code: number;
+  readonly details: string;
 }
 
 export class WorkloadClient {
@@ -29,13 +39,25 @@ export class WorkloadClient {
     return collect(this.client.fetchX509Bundles({}, metadataOf(header)));
   }
 
-  /** The status code that FetchJWTSVID ends with. */
-  jwtCode(header: Record<string, string> = securityHeader): Promise<number | undefined> {
-    return new Promise((resolve) => {
-      this.client.fetchJwtsvid({ audience: ['a'], spiffeId: '' }, metadataOf(header), (error) =>
-        resolve(error?.code),
-      );
-    });
+  jwtBundles(header: Record<string, string> = securityHeader): WorkloadStream<JWTBundlesResponse> {
+    return collect(this.client.fetchJwtBundles({}, metadataOf(header)));
+  }
+
+  jwtSvids(
+    request: { readonly audience: readonly string[]; readonly spiffeId?: string },
+    header: Record<string, string> = securityHeader,
+  ): Promise<UnaryOutcome<JWTSVIDResponse>> {
+    const { audience, spiffeId = '' } = request;
+    return outcomeOf((done) =>
+      this.client.fetchJwtsvid({ audience: [...audience], spiffeId }, metadataOf(header), done),
+    );
+  }
+
+  validate(
+    request: { readonly audience: string; readonly svid: string },
+    header: Record<string, string> = securityHeader,
+  ): Promise<UnaryOutcome<ValidateJWTSVIDResponse>> {
+    return outcomeOf((done) => this.client.validateJwtsvid(request, metadataOf(header), done));
   }
 
   close(): void {
@@ -44,6 +66,18 @@ export class WorkloadClient {
 }
 
 const securityHeader = { 'workload.spiffe.io': 'true' };
+
+function outcomeOf<Message>(
+  call: (
+    done: (error: { code: number; details: string } | null, message?: Message) => void,
+  ) => unknown,
+): Promise<UnaryOutcome<Message>> {
+  return new Promise((resolve) => {
+    call((error, message) =>
+      resolve({ message, code: error?.code ?? 0, details: error?.details ?? '' }),
+    );
+  });
+}
 
 function collect<Message>(stream: {
   on(event: 'data', listener: (message: Message) => void): unknown;

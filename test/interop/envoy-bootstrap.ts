@@ -26,39 +26,142 @@ export function envoyBootstrap(agentSocket: string, ports: EnvoyPorts, sidecarId
       ],
       listeners: [
         listener('front', ports.front, 'peer'),
-        { ...listener('back', ports.back, 'app', downstreamTls(sidecarId)) },
+        { ...listener('back', ports.back, 'app', downstreamTls({ exact: sidecarId }, 'ALL')) },
       ],
     },
   };
 }
 
+/** How Envoy asks: for the state of the world, or for what changed. */
+export type SdsApi = 'GRPC' | 'DELTA_GRPC';
+
+export interface SelfPorts extends Pick<EnvoyPorts, 'admin' | 'front' | 'back' | 'app'> {
+  /** mTLS in with a certificate by the name `extra`, which only an alias of the agent gives. */
+  readonly extra: number;
+}
+
+/** An Envoy that calls itself: plain HTTP in at `front`, mTLS to its own `back`, plain HTTP out to `app`. */
+export function envoySelfBootstrap(
+  agentSocket: string,
+  ports: SelfPorts,
+  ownId: string,
+  api: SdsApi,
+): unknown {
+  const secrets = sdsConfigOf(api);
+  const own = { exact: ownId };
+  return {
+    node: { id: 'envoy-3', cluster: 'envoy' },
+    admin: { address: socketAddress(ports.admin) },
+    static_resources: {
+      clusters: [
+        agentCluster(agentSocket),
+        peerCluster(ports.back, ownId, secrets),
+        plainCluster('app', ports.app),
+      ],
+      listeners: [
+        listener('front', ports.front, 'peer'),
+        listener('back', ports.back, 'app', downstreamTls(own, 'ALL', secrets)),
+        listener('extra', ports.extra, 'app', downstreamTls(own, 'ALL', secrets, 'extra')),
+      ],
+    },
+  };
+}
+
+export interface RevocationPorts {
+  readonly admin: number;
+  /** mTLS in, trust from `ALL`: Envoy's SPIFFE validator. */
+  readonly byAll: number;
+  /** mTLS in, trust from `ROOTCA`: Envoy's own validator. */
+  readonly byRoots: number;
+  readonly app: number;
+}
+
+/** Two listeners that differ in how they judge a peer, for any peer of the trust domain. */
+export function envoyRevocationBootstrap(agentSocket: string, ports: RevocationPorts): unknown {
+  const anybody = { prefix: 'spiffe://mesh.test/' };
+  return {
+    node: { id: 'envoy-2', cluster: 'envoy' },
+    admin: { address: socketAddress(ports.admin) },
+    static_resources: {
+      clusters: [agentCluster(agentSocket), plainCluster('app', ports.app)],
+      listeners: [
+        listener('all', ports.byAll, 'app', downstreamTls(anybody, 'ALL')),
+        listener('roots', ports.byRoots, 'app', downstreamTls(anybody, 'ROOTCA')),
+      ],
+    },
+  };
+}
+
+export interface FederationPorts {
+  readonly admin: number;
+  /** mTLS in, for any peer whom the bundle of its own trust domain vouches for. */
+  readonly everybody: number;
+  /** mTLS in, for the partner's workloads alone. */
+  readonly partner: number;
+  readonly app: number;
+}
+
+/** Two listeners: one with the roots of every trust domain, one with those of `spiffe://partner.test`. */
+export function envoyFederationBootstrap(agentSocket: string, ports: FederationPorts): unknown {
+  const partner = 'spiffe://partner.test';
+  return {
+    node: { id: 'envoy-4', cluster: 'envoy' },
+    admin: { address: socketAddress(ports.admin) },
+    static_resources: {
+      clusters: [agentCluster(agentSocket), plainCluster('app', ports.app)],
+      listeners: [
+        listener('all', ports.everybody, 'app', downstreamTls({ prefix: 'spiffe://' }, 'ALL')),
+        listener(
+          'partner',
+          ports.partner,
+          'app',
+          downstreamTls({ prefix: `${partner}/` }, partner),
+        ),
+      ],
+    },
+  };
+}
+
+type PeerMatcher = { readonly exact: string } | { readonly prefix: string };
+
 // Identical bytes wherever it is used: Envoy takes two spellings for two subscriptions.
-const sdsConfig = {
+const sdsConfigOf = (api: SdsApi): unknown => ({
   resource_api_version: 'V3',
   api_config_source: {
-    api_type: 'GRPC',
+    api_type: api,
     transport_api_version: 'V3',
     grpc_services: [{ envoy_grpc: { cluster_name: 'agent_sds' } }],
   },
-};
+});
+const sdsConfig = sdsConfigOf('GRPC');
 
-function commonTls(peerId: string): unknown {
+function commonTls(
+  peer: PeerMatcher,
+  trust: string,
+  secrets: unknown,
+  certificate: string,
+): unknown {
   return {
     tls_params: {
       tls_minimum_protocol_version: 'TLSv1_3',
       tls_maximum_protocol_version: 'TLSv1_3',
     },
-    tls_certificate_sds_secret_configs: [{ name: 'default', sds_config: sdsConfig }],
+    tls_certificate_sds_secret_configs: [{ name: certificate, sds_config: secrets }],
     combined_validation_context: {
       default_validation_context: {
-        match_typed_subject_alt_names: [{ san_type: 'URI', matcher: { exact: peerId } }],
+        match_typed_subject_alt_names: [{ san_type: 'URI', matcher: peer }],
       },
-      validation_context_sds_secret_config: { name: 'ALL', sds_config: sdsConfig },
+      validation_context_sds_secret_config: { name: trust, sds_config: secrets },
     },
   };
 }
 
-function downstreamTls(peerId: string): unknown {
+function downstreamTls(
+  peer: PeerMatcher,
+  trust: string,
+  secrets: unknown = sdsConfig,
+  certificate = 'default',
+): unknown {
   return {
     name: 'envoy.transport_sockets.tls',
     typed_config: {
@@ -66,19 +169,19 @@ function downstreamTls(peerId: string): unknown {
       require_client_certificate: true,
       // A ticket would let a peer in again on trust that has been withdrawn since.
       disable_stateless_session_resumption: true,
-      common_tls_context: commonTls(peerId),
+      common_tls_context: commonTls(peer, trust, secrets, certificate),
     },
   };
 }
 
-function peerCluster(port: number, peerId: string): unknown {
+function peerCluster(port: number, peerId: string, secrets: unknown = sdsConfig): unknown {
   return {
     ...(plainCluster('peer', port) as object),
     transport_socket: {
       name: 'envoy.transport_sockets.tls',
       typed_config: {
         '@type': `${tlsTypes}.UpstreamTlsContext`,
-        common_tls_context: commonTls(peerId),
+        common_tls_context: commonTls({ exact: peerId }, 'ALL', secrets, 'default'),
       },
     },
   };

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { z } from 'zod';
+import { freePorts } from '../../core/index.ts';
 import { type Child, sourceRoot } from '../../cli/demo/child.ts';
 import {
   type ControlPlane,
@@ -13,7 +14,6 @@ import {
   startControlPlane,
   writeConfig,
 } from '../../cli/demo/control-plane.ts';
-import { freePorts } from '../../cli/demo/free-ports.ts';
 import { startLoad } from '../../cli/demo/load.ts';
 import { nodeUnderName } from '../../cli/demo/node-under-name.ts';
 import { answerOf } from '../../cli/demo/talk.ts';
@@ -77,7 +77,7 @@ describe('Envoy', () => {
           writeConfig(directory, 'envoy', bootstrap),
           '--concurrency',
           '1',
-          '--use-dynamic-base-id',
+          '--disable-hot-restart',
           '--log-level',
           'warning',
         ],

@@ -5,12 +5,9 @@ import { join } from 'node:path';
 import { test } from 'vitest';
 import { projectRoot } from '../architecture/source-files.ts';
 
-const environment = join(projectRoot, '.venv');
+export { findEnvoy } from '../../bench/envoy-wheel.ts';
 
-/** The Envoy binary inside the PyPI wheel, or undefined. */
-export function findEnvoy(): string | undefined {
-  return globSync(join(environment, 'lib/python3*/site-packages/envoy/_bin/envoy'))[0];
-}
+const environment = join(projectRoot, '.venv');
 
 /** The virtual environment's Python with the `spiffe` package, and the path its process will have. */
 export function findSpiffePython():
@@ -31,12 +28,13 @@ export function testWith<Part>(
   missing: string,
   name: string,
   body: (part: Part) => Promise<void>,
+  remedy = 'run test/interop/install-peers.sh',
 ): void {
   if (part !== undefined) {
     test(name, () => body(part));
     return;
   }
-  const reason = `${missing} is missing; run test/interop/install-peers.sh`;
+  const reason = `${missing} is missing; ${remedy}`;
   if (process.env['CI'] === 'true') {
     test(name, () => {
       throw new Error(reason);

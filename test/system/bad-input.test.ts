@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freePorts } from '../../core/index.ts';
 import { type Child, startChild } from '../../cli/demo/child.ts';
 import {
   type ControlPlane,
@@ -13,7 +14,6 @@ import {
   startControlPlane,
   writeConfig,
 } from '../../cli/demo/control-plane.ts';
-import { freePorts } from '../../cli/demo/free-ports.ts';
 import { waitFor } from '../../cli/demo/wait.ts';
 import { type CommandResult, runSignet } from './signet-command.ts';
 
@@ -66,7 +66,9 @@ test('an unknown config key is named with line and column, beside every other fa
   const lines = result.stderr.trimEnd().split('\n');
   expect(lines).toHaveLength(2);
   expect(lines[0]).toContain(`signet: ${config}:1:14: trustDomain: `);
-  expect(lines[1]).toContain(`signet: ${config}:5:1: lifetimez: unknown key`);
+  expect(lines[1]).toContain(
+    `signet: ${config}:5:1: lifetimez: unknown key; did you mean lifetimes?`,
+  );
 });
 
 test('a config file that is not there is named', async () => {
@@ -78,11 +80,11 @@ test('a config file that is not there is named', async () => {
 });
 
 test.for([
-  ['a SPIFFE ID with a capital in its trust domain', 'spiffe://Mesh.test/web', 'entry'],
-  ['an ID that is no SPIFFE ID', 'https://mesh.test/web', 'entry'],
-  ['an ID of another trust domain', 'spiffe://other.test/web', 'mesh.test'],
+  ['a SPIFFE ID with a capital in its trust domain', 'spiffe://Mesh.test/web', 'has only a-z, 0-9'],
+  ['an ID that is no SPIFFE ID', 'https://mesh.test/web', 'begins with spiffe://'],
+  ['an ID of another trust domain', 'spiffe://other.test/web', 'begins with spiffe://mesh.test/'],
   ["an ID that is the CA's own", 'spiffe://mesh.test/signet/ca', '/signet'],
-] as const)('%s makes no entry', async ([, id]) => {
+] as const)('%s makes no entry', async ([, id, remedy]) => {
   const before = await controlPlane.admin.listEntries({});
   const create = (spiffeId: string): Promise<CommandResult> =>
     runSignet([
@@ -96,7 +98,7 @@ test.for([
       'unix:uid:4711',
       ...admin,
     ]);
-  expectOneLine(await create(id), 2, id);
+  expectOneLine(await create(id), 2, id, remedy);
   expect(await controlPlane.admin.listEntries({})).toEqual(before);
   const good = await create(
     `spiffe://mesh.test/good-${encodeURIComponent(id).replaceAll(/[^a-z]/g, '')}`,
@@ -199,6 +201,7 @@ test('a port in use is named', async () => {
     `127.0.0.1:${port}`,
     'in use',
   );
+  expect(existsSync(join(directory, 'port-data'))).toBe(false);
   await new Promise((resolve) => server.close(resolve));
 });
 
@@ -232,7 +235,12 @@ test('a wrong key-encryption key is told, and harms nothing', async () => {
   const right = await import('node:fs/promises').then((fs) => fs.readFile(keyFile));
 
   writeFileSync(keyFile, randomBytes(32).toString('base64'));
-  expectOneLine(await runSignet(['ca', 'run', '--config', config]), 2, 'key-encryption key');
+  expectOneLine(
+    await runSignet(['ca', 'run', '--config', config]),
+    2,
+    `the key-encryption key of ${keyFile} is not the one that ${join(directory, 'sealed-data')}`,
+    'give the key that was used',
+  );
   writeFileSync(keyFile, 'not a key');
   expectOneLine(await runSignet(['ca', 'run', '--config', config]), 2, keyFile);
 
@@ -241,10 +249,14 @@ test('a wrong key-encryption key is told, and harms nothing', async () => {
 });
 
 test('a lifetime that another cannot cover is refused with the arithmetic', async () => {
-  const config = caConfig('lifetimes', { lifetimes: { issuing: '1h', x509Svid: '2h' } });
+  const config = caConfig('lifetimes', {
+    lifetimes: { issuing: '1h', x509Svid: '2h' },
+    jwt: { ttlMax: '1h' },
+  });
   const result = await runSignet(['ca', 'run', '--config', config]);
   expect(result.code).toBe(2);
   expect(result.stderr).toContain('x509Svid');
+  expect(result.stderr).toMatch(/jwt\.ttlMax 1h does not fit under a JWT key.*1h \/ 2 = 30m left/);
   expect(
     existsSync(join(directory, 'lifetimes-data')) &&
       readdirSync(join(directory, 'lifetimes-data')).length > 0,

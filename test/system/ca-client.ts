@@ -30,7 +30,11 @@ export interface TestNode {
   readonly attested: AttestResponse;
   readonly key: KeyObject;
   sync(): SyncStream;
-  sign(entryId: string, csr?: Uint8Array): Promise<SignX509SvidsResponse>;
+  sign(
+    entryId: string,
+    csr?: Uint8Array,
+    selectors?: readonly string[],
+  ): Promise<SignX509SvidsResponse>;
   signMany(entryId: string, count: number): Promise<SignX509SvidsResponse>;
   renew(): Promise<readonly Uint8Array[]>;
   mint(items: MintJwtSvidsRequest['items']): Promise<MintJwtSvidsResponse>;
@@ -84,6 +88,7 @@ export function connectNode(ca: CaAddress, key: KeyObject, attested: AttestRespo
       Array.from({ length: count }, async () => ({
         entryId,
         csr: await csrOf(generateKeyPair('ec-p256').privateKey),
+        selectors: [],
       })),
     );
     return call((metadata, options, done) =>
@@ -96,9 +101,9 @@ export function connectNode(ca: CaAddress, key: KeyObject, attested: AttestRespo
     key,
     sync: () => openSync(client),
     signMany: sign,
-    async sign(entryId, csr) {
+    async sign(entryId, csr, selectors = []) {
       if (csr === undefined) return sign(entryId, 1);
-      const items = [{ entryId, csr: Buffer.from(csr) }];
+      const items = [{ entryId, csr: Buffer.from(csr), selectors: [...selectors] }];
       return call((metadata, options, done) =>
         client.signX509Svids({ items }, metadata, options, done),
       );
@@ -146,7 +151,14 @@ function openSync(client: NodeApiClient): SyncStream {
     wake();
   });
   const send = (request: SyncRequest): void => void stream.write(request);
-  send({ appliedRevision: 0n, trust: [], agentVersion: 'test' });
+  send({
+    appliedRevision: 0n,
+    trust: [],
+    agentVersion: 'test',
+    secretReports: [],
+    secretHoldings: [],
+    secretHoldingsLeftOut: 0,
+  });
   return {
     states,
     ended,
@@ -165,7 +177,14 @@ function openSync(client: NodeApiClient): SyncStream {
       }
     },
     acknowledge: (appliedRevision, trust = []) =>
-      send({ appliedRevision, trust: [...trust], agentVersion: '' }),
+      send({
+        appliedRevision,
+        trust: [...trust],
+        agentVersion: '',
+        secretReports: [],
+        secretHoldings: [],
+        secretHoldingsLeftOut: 0,
+      }),
     cancel: () => stream.cancel(),
   };
 }

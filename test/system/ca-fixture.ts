@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type AdminClient, adminClient, type AuthorityView } from '../../api/index.ts';
 import { parseCaConfig, type RunningCa, startCa, verifyAuditLog } from '../../ca/index.ts';
-import { silentLogger, systemClock, systemRandom } from '../../core/index.ts';
+import { type Clock, silentLogger, systemClock, systemRandom } from '../../core/index.ts';
 import { parseCertificate, pemEncode } from '../../pki/index.ts';
 import {
   type Bundle,
@@ -25,9 +25,10 @@ export class CaFixture {
   readonly kek = randomBytes(32).toString('hex');
   #running: RunningCa | undefined;
 
-  static async begin(): Promise<CaFixture> {
+  static async begin(clock: Clock = systemClock, changes: object = {}): Promise<CaFixture> {
     const fixture = new CaFixture(await mkdtemp(join(tmpdir(), 'signet-ca-')));
-    await fixture.restart();
+    fixture.clock = clock;
+    await fixture.restart(changes);
     return fixture;
   }
 
@@ -44,8 +45,15 @@ export class CaFixture {
     return adminClient(this.ca.adminSocket);
   }
 
+  /** What the CA goes by from its next start on. */
+  clock: Clock = systemClock;
+
   /** Another CA over the same directory, unless `changes` say otherwise. */
-  start(changes: object = {}, environment?: Record<string, string>): Promise<RunningCa> {
+  start(
+    changes: object = {},
+    environment?: Record<string, string>,
+    clock: Clock = this.clock,
+  ): Promise<RunningCa> {
     const config = parseCaConfig(
       JSON.stringify({
         trustDomain,
@@ -58,16 +66,16 @@ export class CaFixture {
       'ca.yaml',
     );
     return startCa(config, {
-      clock: systemClock,
+      clock,
       random: systemRandom,
       log: silentLogger,
       environment: environment ?? { KEK: this.kek },
     });
   }
 
-  async restart(changes: object = {}): Promise<void> {
+  async restart(changes: object = {}, clock?: Clock): Promise<void> {
     await this.stop();
-    this.#running = await this.start(changes);
+    this.#running = await this.start(changes, undefined, clock);
   }
 
   async stop(): Promise<void> {

@@ -4,14 +4,16 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type AdminClient, adminClient } from '../../api/index.ts';
-import { parseCaConfig, startCa, verifyAuditLog } from '../../ca/index.ts';
+import { type AdminClient, adminClient, type AuthorityView, retryHintOf } from '../../api/index.ts';
+import { verifyAuditLog } from '../../ca/index.ts';
 import { type Child, startChild } from '../../cli/demo/child.ts';
 import { signetScript, writeConfig } from '../../cli/demo/control-plane.ts';
 import { waitFor } from '../../cli/demo/wait.ts';
-import { silentLogger, systemClock, systemRandom } from '../../core/index.ts';
+import { systemClock } from '../../core/index.ts';
 import { pemEncode } from '../../pki/index.ts';
 import { parseBundle } from '../../spiffe/index.ts';
+import { eventually } from '../fakes/eventually.ts';
+import { adminRequest } from '../fakes/admin-request.ts';
 import { type CaAddress, joinNode, type TestNode } from './ca-client.ts';
 import { CaFixture, signed, trustDomain } from './ca-fixture.ts';
 import { mountSmallDisk, unmountSmallDisk } from './small-disk.ts';
@@ -65,49 +67,137 @@ describe('limits', () => {
     await mesh.restart();
   });
 
-  test('a clock that goes back stops issuance with both times told, and starts it again when it is right', async () => {
-    await mesh.stop();
-    const offset = { ms: 0 };
-    const config = parseCaConfig(
-      JSON.stringify({
-        trustDomain,
-        data: mesh.directory,
-        listen: '127.0.0.1:0',
-        keyEncryptionKey: { env: 'KEK' },
-        lifetimes: { root: '1h', issuing: '60s', x509Svid: '4s', nodeSvid: '20s', backdate: '5s' },
-      }),
-      'ca.yaml',
-    );
-    const ca = await startCa(config, {
-      clock: { ...systemClock, wallMs: () => systemClock.wallMs() + offset.ms },
-      random: systemRandom,
-      log: silentLogger,
-      environment: { KEK: mesh.kek },
-    });
-    try {
-      const admin = adminClient(ca.adminSocket);
-      const { x509Authorities } = parseBundle(await admin.bundle(), trustDomain);
-      const roots = x509Authorities.map(({ der }) => pemEncode('CERTIFICATE', der)).join('');
-      const { token } = await admin.createToken({ ttlSeconds: 60 });
-      const node = await joinNode({ port: ca.agentPort, roots }, token);
-      const { id } = await admin.createEntry({
-        spiffeId: 'spiffe://mesh.test/web',
-        parentId: node.spiffeId,
-        selectors: ['unix:uid:1000'],
+  test('a node over its rate is told when to ask for its tokens again, and then gets them', async () => {
+    await mesh.restart({ limits: { signingPerNodePerSecond: 50, queue: 300 } });
+    const node = await mesh.join();
+    const entryId = await mesh.webEntry(node);
+    const wanted = { entryId, audience: ['orders'], ttlMs: 0n, selectors: [] };
+    const batch = Array.from({ length: 256 }, () => wanted);
+    const calls = Array.from({ length: 4 }, () => node.mint(batch));
+    const hints = (await Promise.all(calls))
+      .flatMap(({ items }) => items)
+      .flatMap(({ outcome }) => (outcome?.$case === 'refusal' ? [outcome.value] : []))
+      .map(({ kind, code, detail }) => ({ kind, code, retryMs: retryHintOf(detail) }));
+    expect(hints.length).toBeGreaterThan(0);
+    for (const hint of hints) {
+      expect(hint).toEqual({
+        kind: 'resource_exhausted',
+        code: 'overloaded',
+        retryMs: expect.any(Number),
       });
-      await signed(node, id);
-      offset.ms = -8000;
-      await expect(signed(node, id)).rejects.toThrow(/clock_backwards.*yet it has said.*ms back/);
-      await expect(node.renew()).rejects.toMatchObject({ code: 'clock_backwards' });
-      offset.ms = 0;
-      await signed(node, id);
-      node.close();
-    } finally {
-      await ca.close();
     }
+    await eventually(async () => {
+      const { items } = await node.mint([wanted]);
+      expect(items[0]?.outcome?.$case).toBe('minted');
+    });
+    node.close();
     await mesh.restart();
   });
+
+  test('an operator over the rate is told in seconds when to come again, while those in line are served', async () => {
+    await mesh.restart({ limits: { signingPerSecond: 1, queue: 256 } });
+    const node = await mesh.join();
+    const body = JSON.stringify({ entryId: await mesh.webEntry(node), audience: ['orders'] });
+    const mint = () =>
+      adminRequest(mesh.ca.adminSocket, { method: 'POST', path: '/v1/jwt-svids', body });
+    // The line holds 256; whoever comes then is sent away at once, while the others wait.
+    const asked = Array.from({ length: 300 }, mint);
+    const refused = await Promise.any(
+      asked.map(async (each) => {
+        const answer = await each;
+        if (answer.status === 429) return answer;
+        throw new Error(String(answer.status));
+      }),
+    );
+    expect(refused.headers['retry-after']).toMatch(/^[1-9]\d*$/);
+    const served = await Promise.any(
+      asked.map(async (each) => {
+        const answer = await each;
+        if (answer.status < 300) return answer;
+        throw new Error(String(answer.status));
+      }),
+    );
+    expect(served.headers['retry-after']).toBeUndefined();
+    node.close();
+    await mesh.restart();
+    await Promise.allSettled(asked);
+  });
+
+  test('a clock that goes back stops issuance with both times told, and starts it again when it is right', async () => {
+    const { admin, node, entryId, offset } = await beginWithOffset(mesh);
+    await signed(node, entryId);
+    offset.ms = -8000;
+    const refusal = /clock_backwards.*yet it has said.*ms back/;
+    await expect(signed(node, entryId)).rejects.toThrow(refusal);
+    await expect(node.renew()).rejects.toMatchObject({ code: 'clock_backwards' });
+    // An operator's token is dated by the same clock, and so is a root.
+    const mint = () => admin.mintJwt({ entryId, audience: ['orders'] });
+    await expect(mint()).rejects.toMatchObject({ code: 'clock_backwards', kind: 'unavailable' });
+    await expect(admin.prepareAuthority()).rejects.toMatchObject({ code: 'clock_backwards' });
+    offset.ms = 0;
+    await signed(node, entryId);
+    expect((await mint()).spiffeId).toBe('spiffe://mesh.test/web');
+    await admin.prepareAuthority();
+    node.close();
+    await mesh.restart();
+  });
+
+  test.for([
+    { name: 'past the half life of the issuing authority', ms: 40_000 },
+    { name: 'past the end of the root', ms: 2 * 3_600_000 },
+  ])('a clock that is ahead for a moment, $name, moves no authority', async ({ ms }) => {
+    const { admin, node, entryId, offset, ask } = await beginWithOffset(mesh);
+    const before = (await admin.listAuthorities()).authorities;
+    offset.ms = ms;
+    const entry = await admin.createEntry({
+      spiffeId: 'spiffe://mesh.test/ending',
+      parentId: node.spiffeId,
+      selectors: ['unix:uid:1'],
+      expiresAt: new Date(systemClock.wallMs() + ms + 3_600_000).toISOString(),
+    });
+    const endedMs = systemClock.monotonicMs() + 3000;
+    await expect.poll(() => systemClock.monotonicMs() > endedMs, { timeout: 20_000 }).toBe(true);
+    await expect(admin.retireAuthority(before[0]?.id ?? '', false)).rejects.toMatchObject({
+      code: 'clock_ahead',
+    });
+    offset.ms = 0;
+    await expect
+      .poll(() => signed(node, entryId).then(() => 'signed', String), { timeout: 20_000 })
+      .toBe('signed');
+    const after = (await admin.listAuthorities()).authorities;
+    const isX509 = ({ tier }: AuthorityView): boolean => tier !== 'jwt';
+    const places = (list: typeof before) => list.map(({ id, state }) => `${id} ${state}`);
+    expect(places(after.filter(isX509))).toEqual(places(before.filter(isX509)));
+    // A JWT key begins when no other signs, and the one before stays in the bundle.
+    expect(after.map(({ id }) => id)).toEqual(expect.arrayContaining(before.map(({ id }) => id)));
+    expect((await admin.getEntry(entry.id)).id).toBe(entry.id);
+    expect((await ask('/readyz')).status).toBe(200);
+    node.close();
+    await mesh.restart();
+  });
+
+  test('a clock that stays ahead is believed after a while, and what is due is done', async () => {
+    const { admin, node, offset } = await beginWithOffset(mesh);
+    node.close();
+    const issuingId = async (): Promise<string | undefined> =>
+      (await admin.listAuthorities()).authorities.find(
+        ({ tier, state }) => tier === 'issuing' && state === 'active',
+      )?.id;
+    const before = await issuingId();
+    offset.ms = 40_000;
+    await expect.poll(issuingId, { timeout: 30_000 }).not.toBe(before);
+    await mesh.restart({ clockTolerance: '2m' });
+  });
 });
+
+/** A CA whose clock the test sets, over the directory of the fixture; {@link CaFixture.restart} ends it. */
+async function beginWithOffset(mesh: CaFixture) {
+  const offset = { ms: 0 };
+  await mesh.restart({}, { ...systemClock, wallMs: () => systemClock.wallMs() + offset.ms });
+  const node = await mesh.join();
+  const ask = (path: string) => adminRequest(mesh.ca.adminSocket, { method: 'GET', path });
+  return { offset, admin: mesh.admin, node, entryId: await mesh.webEntry(node), ask };
+}
 
 describe('a CA as a process, on a machine that runs out', () => {
   let directory: string;

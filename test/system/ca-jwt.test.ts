@@ -4,6 +4,7 @@ import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { waitFor } from '../../cli/demo/wait.ts';
 import { systemClock } from '../../core/index.ts';
 import { bundleSetOf, type JwtSvid, verifyJwtSvid } from '../../spiffe/index.ts';
 import type { TestNode } from './ca-client.ts';
@@ -36,7 +37,9 @@ afterEach(async () => {
 type Asked = Partial<Parameters<TestNode['mint']>[0][number]>;
 
 async function mint(asked: Asked = {}): Promise<string> {
-  const { items } = await node.mint([{ entryId, audience: ['orders'], ttlMs: 0n, ...asked }]);
+  const { items } = await node.mint([
+    { entryId, audience: ['orders'], ttlMs: 0n, selectors: [], ...asked },
+  ]);
   const outcome = items[0]?.outcome;
   return outcome?.$case === 'minted' ? outcome.value.token : (outcome?.value.code ?? 'nothing');
 }
@@ -97,7 +100,7 @@ describe('a node mints for its workloads', () => {
   });
 
   test('one refusal harms no other item, and too many are refused at once', async () => {
-    const item = { entryId, audience: ['orders'], ttlMs: 0n };
+    const item = { entryId, audience: ['orders'], ttlMs: 0n, selectors: [] };
     const { items } = await node.mint([item, { ...item, entryId: 'nobody' }, item]);
     expect(items.map(({ outcome }) => outcome?.$case)).toEqual(['minted', 'refusal', 'minted']);
     const many = Array.from({ length: 257 }, () => item);
@@ -186,6 +189,54 @@ describe('OIDC discovery', () => {
     },
   );
 });
+
+test('operators wait their turn as nodes do, and what they mint is counted', async () => {
+  await mesh.restart({ limits: { signingPerSecond: 20 } });
+  const asked = Array.from({ length: 60 }, () =>
+    mesh.admin.mintJwt({ entryId, audience: ['orders'] }),
+  );
+  // More than a second's worth came at once: the rest stands in the line before the key.
+  await waitFor('requests that wait', 5000, async () =>
+    /^signet_ca_requests_waiting [1-9]/m.test(await scrape()) ? true : undefined,
+  );
+  const minted = await Promise.all(asked);
+  expect(new Set(minted.map(({ jti }) => jti)).size).toBe(60);
+  await expect(mesh.admin.mintJwt({ entryId, audience: ['two words'] })).rejects.toMatchObject({
+    code: 'audience_invalid',
+  });
+
+  const text = await scrape();
+  for (const sample of [
+    'signet_ca_jwt_minting_total{outcome="minted"} 60',
+    'signet_ca_jwt_minting_total{outcome="audience_invalid"} 1',
+    'signet_ca_jwt_minting_seconds_count 60',
+    'signet_ca_admin_calls_total{method="POST",resource="jwt-svids",outcome="ok"} 60',
+    'signet_ca_admin_calls_total{method="POST",resource="jwt-svids",outcome="audience_invalid"} 1',
+    'signet_ca_admin_call_seconds_count{method="POST",resource="jwt-svids"} 61',
+    'signet_ca_requests_waiting 0',
+  ]) {
+    expect(text).toContain(`\n${sample}\n`);
+  }
+});
+
+/** What a scraper gets on the admin socket. */
+function scrape(): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asking = httpRequest(
+      { socketPath: mesh.ca.adminSocket, path: '/metrics' },
+      (response) => {
+        let body = '';
+        response.setEncoding('utf8');
+        response.on('data', (chunk: string) => {
+          body += chunk;
+        });
+        response.on('end', () => resolve(body));
+      },
+    );
+    asking.on('error', reject);
+    asking.end();
+  });
+}
 
 test('an operator mints on the record, and the command verifies', async () => {
   const named = ['--entry', entryId, '--audience', 'orders'];

@@ -88,7 +88,7 @@ test('killed in the midst of signing, again and again: what left is recorded, no
     parentId: node.spiffeId,
     selectors: ['unix:uid:1000'],
   });
-  const bundle = await admin.bundle();
+  const roots = (await address()).roots;
   const left: string[] = [];
   for (let kill = 0; kill < 3; kill += 1) {
     const signing = [signUntilBroken(node, entryId), signUntilBroken(node, entryId)];
@@ -102,7 +102,8 @@ test('killed in the midst of signing, again and again: what left is recorded, no
     await start();
     node = connectNode(await address(), node.key, node.attested);
   }
-  expect(await admin.bundle()).toBe(bundle);
+  // The roots; the keys of tokens live as briefly as an issuing authority, and rotate where starts are slow.
+  expect((await address()).roots).toBe(roots);
   expect((await admin.getEntry(entryId)).id).toBe(entryId);
   node.close();
   await child.stop('SIGTERM');

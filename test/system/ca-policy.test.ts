@@ -1,8 +1,9 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../core/index.ts';
 import { createCertificateRequest, generateKeyPair, keySigner } from '../../pki/index.ts';
+import { adminRequest } from '../fakes/admin-request.ts';
 import type { TestNode } from './ca-client.ts';
 import { CaFixture, signed } from './ca-fixture.ts';
 import { runSignet } from './signet-command.ts';
@@ -65,12 +66,21 @@ describe('a policy', () => {
         actor: { kind: 'node', id: node.spiffeId },
         entryId,
         refusal: { code: 'policy_denied', detail: 'EC keys only' },
-        policy: { rule: 'no-rsa' },
+        policy: { rule: 'no-rsa', reason: 'EC keys only' },
       },
     ]);
-    expect((await records('svid.issued')).at(-1)).toMatchObject({ policy: { rule: 'default' } });
+    expect((await records('svid.issued')).at(-1)).toMatchObject({
+      policy: { rule: 'default', reason: 'no rule speaks against it' },
+    });
     expect(await records('policy.loaded')).toMatchObject([
       { actor: { kind: 'system' }, document: { file, rules: 1 } },
+    ]);
+    // The node's own certificate is no question of the policy; the two above were.
+    const { text } = await adminRequest(mesh.ca.adminSocket, { method: 'GET', path: '/metrics' });
+    const verdicts = text.match(/^signet_ca_policy_verdicts_total\{.*$/gm) ?? [];
+    expect(verdicts.toSorted()).toEqual([
+      'signet_ca_policy_verdicts_total{kind="x509",verdict="allow"} 1',
+      'signet_ca_policy_verdicts_total{kind="x509",verdict="deny"} 1',
     ]);
   });
 
@@ -98,8 +108,8 @@ describe('a policy', () => {
       rules({ name: 'one-audience', when: 'size(request.audience) > 1', reason: 'one at a time' }),
     );
     const { items } = await node.mint([
-      { entryId, audience: ['a'], ttlMs: 0n },
-      { entryId, audience: ['a', 'b'], ttlMs: 0n },
+      { entryId, audience: ['a'], ttlMs: 0n, selectors: [] },
+      { entryId, audience: ['a', 'b'], ttlMs: 0n, selectors: [] },
     ]);
     expect(items.map(({ outcome }) => outcome?.$case)).toEqual(['minted', 'refusal']);
     expect(await records('jwt.denied')).toMatchObject([{ policy: { rule: 'one-audience' } }]);
@@ -134,9 +144,12 @@ describe('the file', () => {
 
     await writeFile(file, rules({ ...noWeb, when: 'entry.path == 3' }));
     await expect(mesh.admin.reloadPolicy()).rejects.toMatchObject({
-      code: 'config_invalid',
+      code: 'policy_refused',
       message: expect.stringContaining('string == int'),
+      remedy: expect.stringContaining('stays in force'),
     });
+    await rm(file);
+    await expect(mesh.admin.reloadPolicy()).rejects.toMatchObject({ code: 'policy_refused' });
     expect(await mesh.admin.policy()).toMatchObject({ rules: [{ name: 'no-rsa' }] });
     await signed(node, entryId);
     const loaded = await records('policy.loaded');

@@ -5,13 +5,16 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { parseAgentConfig, type RunningAgent, startAgent } from '../../agent/index.ts';
 import { silentLogger, systemClock, systemRandom } from '../../core/index.ts';
 import { generateKeyPair } from '../../pki/index.ts';
 import { eventually } from '../fakes/eventually.ts';
-import { attest, connectNode, csrOf } from './ca-client.ts';
+import { attest, connectNode, csrOf, joinNode } from './ca-client.ts';
 import { CaFixture, signed } from './ca-fixture.ts';
+import { makeMachine } from './machine-certificate.ts';
 import { type CommandResult, runSignet } from './signet-command.ts';
+import { lacks } from '../programs.ts';
 
 const run = promisify(execFile);
 let mesh: CaFixture;
@@ -22,6 +25,51 @@ afterEach(() => mesh.end());
 
 const signet = (...args: string[]): Promise<CommandResult> =>
   runSignet([...args, '--socket', mesh.ca.adminSocket]);
+
+describe('join tokens', () => {
+  const pool = 'spiffe://mesh.test/pool';
+
+  test('are listed without their texts, and one that is deleted lets nobody in', async () => {
+    const made = await signet('token', 'create', '--alias', pool, '-o', 'json');
+    const lost = z.object({ id: z.string(), token: z.string() }).parse(JSON.parse(made.stdout));
+    const joined = await mesh.join();
+    const listed = await signet('token', 'list', '-o', 'json');
+    expect(listed.stdout).not.toContain(lost.token);
+    expect(JSON.parse(listed.stdout)).toEqual({
+      tokens: expect.arrayContaining([
+        expect.objectContaining({ id: lost.id, alias: pool, state: 'unused' }),
+        expect.objectContaining({ spiffeId: joined.spiffeId, state: 'used' }),
+      ]),
+    });
+    expect((await signet('token', 'list')).stdout).toMatch(
+      new RegExp(`^${lost.id} +unused +in .+ +${pool}$`, 'm'),
+    );
+
+    expect(await signet('token', 'delete', lost.id)).toMatchObject({
+      code: 0,
+      stdout: `deleted ${lost.id}\n`,
+    });
+    await expect(joinNode(await mesh.address(), lost.token)).rejects.toMatchObject({
+      code: 'token_unknown',
+    });
+    const again = await signet('token', 'delete', lost.id);
+    expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining(lost.id) });
+
+    // Whoever has joined stays, without the token.
+    await mesh.admin.deleteToken(joined.spiffeId.split('/').at(-1) ?? '');
+    await joined.renew();
+    joined.close();
+    const { records } = await mesh.admin.audit({ from: -20 });
+    const tokens = records.filter(({ type }) => type.startsWith('token.'));
+    expect(tokens).toMatchObject([
+      { type: 'token.created', tokenId: lost.id },
+      { type: 'token.created' },
+      { type: 'token.used', nodeId: joined.spiffeId },
+      { type: 'token.deleted', tokenId: lost.id, aliasId: pool },
+      { type: 'token.deleted' },
+    ]);
+  });
+});
 
 describe('entries', () => {
   const base = { parentId: 'spiffe://mesh.test/pool', selectors: ['unix:uid:1'] };
@@ -83,6 +131,31 @@ describe('entries', () => {
     expect((await mesh.admin.listEntries({ limit: 2 })).next).toBeDefined();
   });
 
+  test('a large import shows how far it is, and again does what is left', async () => {
+    const file = join(mesh.directory, 'many.jsonl');
+    const line = (n: number): string =>
+      JSON.stringify({ ...base, spiffeId: `spiffe://mesh.test/many/${n}` });
+    await writeFile(file, Array.from({ length: 700 }, (_, n) => `${line(n)}\n`).join(''));
+    const seen: string[] = [];
+    const entries = Array.from(
+      { length: 500 },
+      (_, n) => JSON.parse(line(n)) as typeof base & { spiffeId: string },
+    );
+    const first = await mesh.admin.importEntries({ entries }, ({ done, of }) =>
+      seen.push(`${done}/${of}`),
+    );
+    expect(first).toMatchObject({ outcome: 'applied', unchanged: 0 });
+    expect(seen.at(-1)).toBe('500/500');
+    expect(seen.length).toBeGreaterThanOrEqual(2);
+    expect(
+      await mesh.admin.importEntries({ entries: [{ ...base, spiffeId: 'x' }] }, () => {}),
+    ).toMatchObject({ outcome: 'refused' });
+    const rest = await signet('entry', 'import', file);
+    expect(rest.stdout).toContain('200 added, 0 changed, 0 removed, 500 as they were');
+    await writeFile(file, Array.from({ length: 1400 }, (_, n) => `${line(n)}\n`).join(''));
+    expect((await signet('entry', 'import', file)).stderr).toContain('700 of 700 changes written');
+  });
+
   test('one bad line refuses the whole file, and every fault is named with its line', async () => {
     const file = join(mesh.directory, 'bad.yaml');
     const good = `- { spiffeId: "spiffe://mesh.test/a", parentId: "spiffe://mesh.test/p", selectors: ["a:b"] }\n`;
@@ -114,15 +187,63 @@ describe('a node', () => {
       'json',
     );
     expect(JSON.parse(stdout)).toMatchObject({ spiffeId: node.spiffeId });
-    expect(await sync.ended).toMatchObject({ message: expect.stringContaining('not registered') });
-    await expect(node.sign(entryId)).rejects.toMatchObject({ code: 'node_unknown' });
-    await expect(node.renew()).rejects.toMatchObject({ code: 'node_unknown' });
+    expect(await sync.ended).toMatchObject({
+      message: expect.stringMatching(/not registered|was revoked/),
+    });
+    await expect(node.sign(entryId)).rejects.toMatchObject({ code: 'node_svid_revoked' });
+    await expect(node.renew()).rejects.toMatchObject({ code: 'node_svid_revoked' });
     expect((await mesh.admin.listNodes()).nodes).toEqual([]);
     const { records } = await mesh.admin.audit({ from: -20 });
     expect(records).toContainEqual(
       expect.objectContaining({ type: 'node.evicted', nodeId: node.spiffeId, reason: 'gone' }),
     );
     node.close();
+  });
+
+  test('is named by its token and by its selectors, and entries follow either name', async () => {
+    const alias = 'spiffe://mesh.test/pool';
+    const { token } = await mesh.admin.createToken({ ttlSeconds: 60, alias });
+    const [named, other] = [await joinNode(await mesh.address(), token), await mesh.join()];
+    const tokenId = other.spiffeId.split('/').at(-1) ?? '';
+    const create = ['entry', 'create', '--id'];
+    const rack = 'spiffe://mesh.test/rack';
+    const ca = 'spiffe://mesh.test/signet/ca';
+    await signet(...create, rack, '--parent', ca, '--selector', `join_token:${tokenId}`);
+    for (const parent of [alias, rack]) {
+      const id = `${parent}/web`;
+      await signet(...create, id, '--parent', parent, '--selector', 'unix:uid:1');
+    }
+    const idsOf = async (node: typeof named): Promise<readonly string[]> => {
+      const state = await node.sync().state(({ entries }) => entries.length > 0);
+      return state.entries.map(({ spiffeId }) => spiffeId);
+    };
+    expect(await idsOf(named)).toEqual([`${alias}/web`]);
+    expect(await idsOf(other)).toEqual([`${rack}/web`]);
+    const { stdout } = await signet('node', 'list', '-o', 'json');
+    expect((JSON.parse(stdout) as { nodes: object[] }).nodes).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ spiffeId: named.spiffeId, connected: true }),
+        expect.objectContaining({ spiffeId: other.spiffeId, connected: true }),
+      ]),
+    );
+    named.close();
+    other.close();
+  });
+
+  test('that is gone for long is forgotten, and one that lives is not', async () => {
+    const lifetimes = { root: '1h', issuing: '60s', x509Svid: '2s', backdate: '5s' };
+    await mesh.restart({ lifetimes: { ...lifetimes, nodeSvid: '2s' } });
+    const gone = await mesh.join();
+    gone.close();
+    await mesh.restart({ lifetimes: { ...lifetimes, nodeSvid: '20s' } });
+    const lives = await mesh.join();
+    await eventually(async () => {
+      const { stdout } = await signet('node', 'prune', '--expired-for', '0');
+      expect(stdout).toBe(`${gone.spiffeId}\n1 nodes forgotten\n`);
+    });
+    const { nodes } = await mesh.admin.listNodes();
+    expect(nodes.map(({ spiffeId }) => spiffeId)).toEqual([lives.spiffeId]);
+    lives.close();
   });
 
   test('that is banned stays out though it attests again, until it is unbanned', async () => {
@@ -152,7 +273,7 @@ describe('a node', () => {
   });
 });
 
-describe('a machine with a certificate of the operator', () => {
+describe.skipIf(lacks('openssl'))('a machine with a certificate of the operator', () => {
   let agent: RunningAgent | undefined;
   afterEach(async () => {
     await agent?.close();
@@ -229,22 +350,3 @@ describe('a machine with a certificate of the operator', () => {
     );
   }
 });
-
-/** What an operator's own authority does when a machine is installed. */
-async function makeMachine(directory: string): Promise<void> {
-  const openssl = (line: string): Promise<unknown> =>
-    run('openssl', line.split(' '), { cwd: directory });
-  const newKey = '-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes';
-  await openssl(
-    `req -x509 ${newKey} -keyout machines.key -out machines.pem -subj /CN=Machines -days 1 ` +
-      '-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign',
-  );
-  await openssl(`req ${newKey} -keyout machine.key -out machine.csr -subj /CN=web-7`);
-  await writeFile(
-    join(directory, 'ext'),
-    'keyUsage=critical,digitalSignature\nsubjectAltName=DNS:web-7.rack.test\n',
-  );
-  await openssl(
-    'x509 -req -in machine.csr -CA machines.pem -CAkey machines.key -out machine.pem -days 1 -extfile ext',
-  );
-}

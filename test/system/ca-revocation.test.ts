@@ -1,190 +1,19 @@
-/** Revocation with real processes: a CA, an agent and two sidecars, judged by OpenSSL beside our own proxy. */
+/** Revocation as the CA keeps it: over a restart, for tokens, for whole chains and for nodes, judged by OpenSSL. */
 
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect as connectTcp, type Socket } from 'node:net';
-import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { z } from 'zod';
-import { type Mesh, type Sidecar, startMesh } from '../../cli/demo/mesh.ts';
 import { waitFor } from '../../cli/demo/wait.ts';
-import { sleep, systemClock } from '../../core/index.ts';
-import { parseCrl, pemEncode, parseCertificate } from '../../pki/index.ts';
-import { peerChainOf } from '../../rpc/index.ts';
-import { parseBundle, parseTrustDomain } from '../../spiffe/index.ts';
+import { parseCertificate, parseCrl, pemEncode } from '../../pki/index.ts';
 import { CaFixture, signed } from './ca-fixture.ts';
 import { runSignet } from './signet-command.ts';
+import { lacks } from '../programs.ts';
 
 const program = 'openssl';
-const opensslAvailable = spawnSync(program, ['version']).status === 0;
-if (!opensslAvailable && process.env['CI'] === 'true')
-  throw new Error('openssl is not on the PATH');
-
-describe('two sidecars with traffic', () => {
-  let directory = '';
-  let mesh: Mesh;
-  let web: Sidecar;
-  let orders: Sidecar;
-
-  beforeAll(async () => {
-    directory = mkdtempSync(join(tmpdir(), 'signet-revocation-'));
-    mkdirSync(join(directory, 'mesh'));
-    mesh = await startMesh(join(directory, 'mesh'), () => {});
-    const [first, second] = mesh.sidecars;
-    if (first === undefined || second === undefined) throw new Error('no sidecars');
-    [web, orders] = [first, second];
-  });
-  afterAll(async () => {
-    await mesh.controlPlane.stop();
-    rmSync(directory, { recursive: true, force: true });
-  });
-
-  const revoke = (...args: string[]) =>
-    runSignet(['svid', 'revoke', ...args, '-o', 'json'], {
-      SIGNET_ADMIN_SOCKET: join(mesh.controlPlane.directory, 'ca-admin.sock'),
-    });
-  const ask = async (): Promise<number> => {
-    const response = await fetch(`http://127.0.0.1:${web.outboundPort}/orders`);
-    await response.text();
-    return response.status;
-  };
-
-  test('a revoked one is refused at once, live and anew, until it has its next certificate', async () => {
-    await waitFor('traffic', 10_000, async () => ((await ask()) === 200 ? true : undefined));
-    // A request that is under way holds its connection; the certificate must be that of before and after.
-    const { chain, serial, socket } = await waitFor('a live connection', 10_000, async () => {
-      const began = await serialOf(web);
-      const held = await heldRequest(web);
-      const presented = await chainOf(web);
-      if ((await serialOf(web)) === began && presented[0]?.serial === began)
-        return { chain: presented, serial: began, socket: held };
-      held.destroy();
-      return undefined;
-    });
-    const before = await inboundOf(orders);
-    const ended = once(socket, 'close');
-
-    const beganMs = performance.now();
-    const { admin } = mesh.controlPlane;
-    const { revoked } = await admin.revoke({ serial, reason: 'keyCompromise' });
-    expect(revoked).toHaveLength(1);
-    await waitFor('the live connection ending', 5000, async () =>
-      (await inboundOf(orders)).tlsPeersRevoked > before.tlsPeersRevoked ? true : undefined,
-    );
-    expect(performance.now() - beganMs).toBeLessThan(1000);
-    socket.destroy();
-    await ended;
-    await waitFor('the next certificate', 5000, async () =>
-      (await serialOf(web)) !== serial ? true : undefined,
-    );
-    await waitFor('traffic again', 5000, async () => ((await ask()) === 200 ? true : undefined));
-
-    const { crls, revocations, times } = await admin.listRevocations();
-    expect(revocations[0]).toMatchObject({ serial, reason: 'keyCompromise' });
-    expect(times.pushes).toBeGreaterThan(0);
-    // From the admin call to the agent having dropped it and passed it on.
-    expect(times.applications).toBeGreaterThan(0);
-    expect(times.lastAppliedMs).toBeLessThan(1000);
-    if (opensslAvailable) await judge(crls, chain);
-  });
-
-  test('a blocked one stays out until it is let in again', async () => {
-    await waitFor('traffic', 10_000, async () => ((await ask()) === 200 ? true : undefined));
-    const refusedBefore = (await inboundOf(orders)).tlsPeersRefused;
-    const { code, stderr } = await revoke('--id', web.spiffeId, '--block');
-    expect(code, stderr).toBe(0);
-    await waitFor('traffic being refused', 5000, async () => {
-      const status = await ask();
-      return status >= 500 ? true : undefined;
-    });
-    await waitFor('a refused handshake', 5000, async () => {
-      await ask();
-      return (await inboundOf(orders)).tlsPeersRefused > refusedBefore ? true : undefined;
-    });
-    expect(await ask()).toBeGreaterThanOrEqual(500);
-
-    expect(await mesh.controlPlane.admin.unblock(web.spiffeId)).toMatchObject({ wasBlocked: true });
-    await waitFor('traffic again', 15_000, async () => ((await ask()) === 200 ? true : undefined));
-  });
-
-  async function judge(crls: readonly string[], chain: Chain): Promise<void> {
-    const { admin } = mesh.controlPlane;
-    const bundle = parseBundle(await admin.bundle(), parseTrustDomain('mesh.test'));
-    const write = (name: string, text: string): string => {
-      writeFileSync(join(directory, name), text);
-      return join(directory, name);
-    };
-    const pem = (each: { der: Uint8Array }): string => pemEncode('CERTIFICATE', each.der);
-    const roots = write('roots.pem', bundle.x509Authorities.map(pem).join(''));
-    const issuing = write('issuing.pem', chain.slice(1).map(pem).join(''));
-    const leaf = write('leaf.pem', chain.slice(0, 1).map(pem).join(''));
-    const lists = write('lists.pem', crls.join(''));
-    const verify = (args: readonly string[]): string => {
-      const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
-      return stdout + stderr;
-    };
-    const list = crls.find((text) => verifyAnswer(text, issuing).includes('verify OK'));
-    expect(list).toBeDefined();
-    const args = ['-CAfile', roots, '-untrusted', issuing, '-CRLfile', lists, leaf];
-    expect(verify(['verify', '-crl_check', ...args])).toContain('certificate revoked');
-  }
-
-  function verifyAnswer(list: string, issuing: string): string {
-    const { stdout, stderr } = spawnSync(
-      program,
-      ['crl', '-noout', '-verify', '-CAfile', issuing],
-      { encoding: 'utf8', input: list },
-    );
-    return stdout + stderr;
-  }
-});
 
 type Chain = readonly ReturnType<typeof parseCertificate>[];
-
-async function serialOf(sidecar: Sidecar): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${sidecar.adminPort}/certs`);
-  return certsSchema.parse(await response.json()).identity.chain[0]?.serial ?? '';
-}
-
-async function inboundOf(sidecar: Sidecar): Promise<z.output<typeof inboundSchema>> {
-  const response = await fetch(`http://127.0.0.1:${sidecar.adminPort}/stats`);
-  return statsSchema.parse(await response.json()).listeners['inbound'] ?? inboundSchema.parse({});
-}
-
-/** A request through the sidecar whose body never ends. */
-async function heldRequest(sidecar: Sidecar): Promise<Socket> {
-  const socket = connectTcp({ port: sidecar.outboundPort, host: '127.0.0.1' });
-  socket.on('error', () => {});
-  socket.write('POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx');
-  await once(socket, 'connect');
-  // Time for the handshake behind it.
-  await sleep(systemClock, 200);
-  return socket;
-}
-
-/** What the sidecar presents on its own listener. */
-async function chainOf(sidecar: Sidecar): Promise<Chain> {
-  const response = await fetch(`http://127.0.0.1:${sidecar.adminPort}/listeners`);
-  const { port } = /"name":\s*"inbound"[^}]*?"port":\s*(?<port>\d+)/.exec(await response.text())
-    ?.groups ?? { port: '0' };
-  return new Promise((resolve, reject) => {
-    const socket = connect({ port: Number(port), host: '127.0.0.1', rejectUnauthorized: false });
-    socket.once('secureConnect', () => {
-      resolve(peerChainOf(socket).map((der) => parseCertificate(der)));
-      socket.destroy();
-    });
-    socket.once('error', reject);
-  });
-}
-
-const certsSchema = z.object({
-  identity: z.object({ chain: z.array(z.object({ serial: z.string() })) }),
-});
-const inboundSchema = z.object({ tlsPeersRevoked: z.number(), tlsPeersRefused: z.number() });
-const statsSchema = z.object({ listeners: z.record(z.string(), inboundSchema.loose()) });
 
 describe('the CA', () => {
   let fixture: CaFixture;
@@ -205,7 +34,8 @@ describe('the CA', () => {
     const { revoked } = await fixture.admin.revoke({ serial: first, reason: 'superseded' });
     expect(revoked.map(({ serial }) => serial)).toEqual([first]);
     const before = await fixture.admin.listRevocations();
-    expect(before.crls).toHaveLength(1);
+    // Of the issuing authority, and of its root.
+    expect(before.crls).toHaveLength(2);
 
     await fixture.restart();
     const after = await fixture.admin.listRevocations();
@@ -221,11 +51,114 @@ describe('the CA', () => {
     expect([...list.revoked.keys()].toSorted()).toEqual([first, second].toSorted());
     expect(list.number).toBe(2n);
 
+    // Page by page, the newest first; whatever is no list of revocations is on the first page.
+    const page = await fixture.admin.listRevocations({ limit: 1 });
+    expect(page).toMatchObject({ revocations: [{ serial: second }], next: expect.any(String) });
+    const rest = await fixture.admin.listRevocations({ limit: 1, after: page.next ?? '' });
+    expect(rest).toMatchObject({ revocations: [{ serial: first }], blocks: [], crls: [] });
+    expect(rest.next).toBeUndefined();
+    const wrong = fixture.admin.listRevocations({ after: 'x' });
+    await expect(wrong).rejects.toMatchObject({ code: 'request_invalid' });
+    const shown = await runSignet(['svid', 'revocations', '--socket', fixture.ca.adminSocket]);
+    for (const serial of [first, second]) expect(shown.stdout).toContain(serial);
+
     await expect(fixture.admin.revoke({ serial: 'deadbeef' })).rejects.toMatchObject({
       code: 'revocation_nothing',
     });
     await expect(fixture.admin.revoke({})).rejects.toMatchObject({ code: 'request_invalid' });
   });
+
+  test('a block stops tokens too, for nodes and operators alike, and for no other identity', async () => {
+    const node = await fixture.join();
+    const entryId = await fixture.webEntry(node);
+    const other = await fixture.admin.createEntry({
+      spiffeId: 'spiffe://mesh.test/orders',
+      parentId: node.spiffeId,
+      selectors: ['unix:uid:1001'],
+    });
+    await signedSoon(node, entryId);
+    await signedSoon(node, other.id);
+    const mint = async (id: string): Promise<string | undefined> => {
+      const item = { entryId: id, audience: ['a'], ttlMs: 0n, selectors: [] };
+      const [answer] = (await node.mint([item])).items;
+      const { outcome } = answer ?? {};
+      return outcome?.$case === 'refusal' ? outcome.value.code : outcome?.$case;
+    };
+    const asOperator = (id: string) => fixture.admin.mintJwt({ entryId: id, audience: ['a'] });
+    expect(await mint(entryId)).toBe('minted');
+
+    await fixture.admin.revoke({ spiffeId: 'spiffe://mesh.test/web', block: true });
+    expect(await mint(entryId)).toBe('id_blocked');
+    await expect(asOperator(entryId)).rejects.toMatchObject({ code: 'id_blocked' });
+    expect(await mint(other.id)).toBe('minted');
+    expect((await asOperator(other.id)).spiffeId).toBe('spiffe://mesh.test/orders');
+
+    await fixture.admin.unblock('spiffe://mesh.test/web');
+    expect(await mint(entryId)).toBe('minted');
+    node.close();
+  });
+
+  test.skipIf(lacks(program))(
+    'OpenSSL looks up whole chains: a leaf by its authority, an authority by its root',
+    async () => {
+      const node = await fixture.join();
+      const entryId = await fixture.webEntry(node);
+      const chainOfLeaf = async (from: typeof node, id: string): Promise<Chain> =>
+        (await signedSoon(from, id)).map((der) => parseCertificate(new Uint8Array(der)));
+      const [bad, good] = [await chainOfLeaf(node, entryId), await chainOfLeaf(node, entryId)];
+      await fixture.admin.revoke({ serial: bad[0]?.serial ?? '' });
+      expect(await judgeWhole(bad)).toContain('error 23 at 0 depth lookup: certificate revoked');
+      expect(await judgeWhole(good)).toMatch(/: OK$/m);
+
+      const issuer = good[1];
+      const keyId = Buffer.from(issuer?.extensions.subjectKeyId ?? []).toString('hex');
+      await fixture.admin.taintAuthority(keyId);
+      await fixture.admin.revokeAuthority(keyId, true);
+      const named = await waitFor('the list of the root naming it', 5000, async () => {
+        const lists = await listsOf(fixture);
+        return lists.find(({ revoked }) => revoked.has(issuer?.serial ?? ''));
+      });
+      expect(named.revoked.get(issuer?.serial ?? '')).toMatchObject({ reason: 'cACompromise' });
+      expect(await judgeWhole(good.slice(1))).toContain(
+        'error 23 at 0 depth lookup: certificate revoked',
+      );
+      expect(await judgeWhole(good)).not.toMatch(/: OK$/m);
+      // The node's own certificate stands under it too: it is nobody now, and one that joins anew is not.
+      await expect(node.sign(entryId)).rejects.toThrow('revoked');
+      const next = await fixture.join();
+      expect(await judgeWhole(await chainOfLeaf(next, await fixture.webEntry(next)))).toMatch(
+        /: OK$/m,
+      );
+      node.close();
+      next.close();
+    },
+  );
+
+  /** What `openssl verify -crl_check_all` says of the first of the chain, with the lists of this moment. */
+  async function judgeWhole(chain: Chain): Promise<string> {
+    const directory = mkdtempSync(join(tmpdir(), 'signet-openssl-'));
+    const write = (name: string, text: string): string => {
+      writeFileSync(join(directory, name), text);
+      return join(directory, name);
+    };
+    const pem = (each: { der: Uint8Array }): string => pemEncode('CERTIFICATE', each.der);
+    try {
+      const { crls } = await fixture.admin.listRevocations();
+      const { x509Authorities } = await fixture.bundle();
+      const roots = write('roots.pem', x509Authorities.map(pem).join(''));
+      const lists = write('lists.pem', crls.join(''));
+      const first = write('first.pem', chain.slice(0, 1).map(pem).join(''));
+      const rest = chain.slice(1).map(pem).join('');
+      const untrusted = rest === '' ? [] : ['-untrusted', write('rest.pem', rest)];
+      const args = ['verify', '-crl_check_all', '-CAfile', roots, ...untrusted];
+      const { stdout, stderr } = spawnSync(program, [...args, '-CRLfile', lists, first], {
+        encoding: 'utf8',
+      });
+      return stdout + stderr;
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  }
 
   test('a revoked node is nobody: its calls are refused and it cannot renew', async () => {
     const node = await fixture.join();
@@ -239,6 +172,22 @@ describe('the CA', () => {
     );
   });
 
+  test('what a banned node held is revoked, and it stays banned; another one goes on', async () => {
+    const [node, other] = [await fixture.join(), await fixture.join()];
+    const entryId = await fixture.webEntry(node);
+    await signedSoon(node, entryId);
+    const { spiffeId } = node;
+    await fixture.admin.banNode(spiffeId, { reason: 'stolen' });
+    const { revoked } = await fixture.admin.revoke({ node: spiffeId });
+    expect(revoked.map((one) => one.spiffeId)).toContain(spiffeId);
+    expect(new Set(revoked.map((one) => one.node))).toEqual(new Set([spiffeId]));
+    expect(revoked.length).toBeGreaterThanOrEqual(2);
+    const { nodes } = await fixture.admin.listNodes();
+    expect(nodes.find((one) => one.spiffeId === spiffeId)?.banned?.reason).toBe('stolen');
+    await expect(node.sign(entryId)).rejects.toThrow();
+    await signedSoon(other, await fixture.webEntry(other));
+  });
+
   /** The view of the registry follows the store: a new entry may need a moment. */
   async function signedSoon(
     node: Awaited<ReturnType<CaFixture['join']>>,
@@ -247,3 +196,10 @@ describe('the CA', () => {
     return waitFor('a certificate', 5000, () => signed(node, entryId));
   }
 });
+
+async function listsOf({ admin }: CaFixture): Promise<readonly ReturnType<typeof parseCrl>[]> {
+  const { crls } = await admin.listRevocations();
+  return crls.map((text) =>
+    parseCrl(Buffer.from(text.replaceAll(/-----[^-]+-----|\n/g, ''), 'base64')),
+  );
+}

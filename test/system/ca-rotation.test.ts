@@ -44,6 +44,7 @@ describe('a root', () => {
         nodesApplied: 1,
         subscribers: 2,
         acknowledged: 1,
+        sidecarShare: 0.5,
       });
     await expect(mesh.admin.activateAuthority(next.id, false)).rejects.toMatchObject({
       message: expect.stringContaining('1 of 2 SDS subscribers'),

@@ -13,6 +13,7 @@ test('rotates every key and the root under live traffic with no failed request',
   expect(measured, stderr).toMatchObject({
     failed: 0,
     rootRotations: 1,
+    rotationProven: true,
     restarts: 0,
     caRestarts: 1,
     auditVerified: true,
@@ -23,6 +24,7 @@ test('rotates every key and the root under live traffic with no failed request',
   expect(measured['requests']).toBeGreaterThan(1000);
   expect(measured['newConnections']).toBeGreaterThan(100);
   expect(measured['rotations']).toBeGreaterThanOrEqual(5);
+  expect(measured['sidecarsTrusting']).toBeGreaterThanOrEqual(2);
   expect(measured['keysSeen']).toBeGreaterThanOrEqual(10);
   expect(measured['auditRecords']).toBeGreaterThan(20);
   expect(code).toBe(0);

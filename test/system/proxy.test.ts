@@ -1,13 +1,11 @@
 /** The sidecar as a process: fed by SDS, stopped by a signal, and clear about what it cannot have. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { certificateSecret } from '../fakes/fake-sds.ts';
-import { get, okResponse, ProxyMesh, scripted, until } from '../fakes/proxy-mesh.ts';
+import { get, okResponse, ProxyMesh, scripted } from '../fakes/proxy-mesh.ts';
+import { startProxyProcess, writeProxyConfig } from './proxy-process.ts';
 import { runSignet } from './signet-command.ts';
 
 let mesh: ProxyMesh;
@@ -16,44 +14,11 @@ beforeAll(async () => {
 });
 afterAll(() => mesh.close());
 
-function writeConfig(name: string, config: Record<string, unknown>): string {
-  const path = join(mesh.directory, name);
-  writeFileSync(path, JSON.stringify({ node: { id: 'test' }, accessLog: 'stdout', ...config }));
-  return path;
-}
-
-interface Started {
-  readonly child: ChildProcess;
-  readonly port: number;
-  readonly adminPort: number;
-  /** Lines of standard output, which is the access log. */
-  readonly lines: () => string[];
-}
-
-/** Starts `signet proxy run` and reads its ports from its log. */
-async function startProcess(config: string): Promise<Started> {
-  const child = spawn(process.execPath, ['cli/signet.ts', 'proxy', 'run', '--config', config]);
-  mesh.scope.onClose(() => void child.kill('SIGKILL'));
-  let log = '';
-  let out = '';
-  child.stderr.on('data', (bytes) => {
-    log += String(bytes);
-  });
-  child.stdout.on('data', (bytes) => {
-    out += String(bytes);
-  });
-  await until(() => log.includes('"adminPort"') || child.exitCode !== null);
-  const port = Number(/"name":"in"[^\n]*?"port":(\d+)/.exec(log)?.[1]);
-  const adminPort = Number(/"adminPort":(\d+)/.exec(log)?.[1]);
-  return { child, port, adminPort, lines: () => out.trim().split('\n') };
-}
-
 test('a process takes its secrets by SDS, serves, swaps, drains at SIGTERM and keeps its id', async () => {
   const app = await mesh.server(scripted(() => okResponse('hello')));
   const made = await mesh.readySds('/orders');
-  const config = writeConfig('proxy.yaml', {
+  const config = writeProxyConfig(mesh, 'proxy.yaml', {
     sds: { socket: made.path },
-    admin: '127.0.0.1:0',
     listeners: [
       {
         name: 'in',
@@ -65,7 +30,7 @@ test('a process takes its secrets by SDS, serves, swaps, drains at SIGTERM and k
     ],
     clusters: [{ name: 'app', endpoints: [`127.0.0.1:${app.port}`] }],
   });
-  const { child, port, adminPort, lines } = await startProcess(config);
+  const { child, port, adminPort, lines } = await startProxyProcess(mesh, config);
   let status = 0;
   while (status !== 200) status = (await get(adminPort, '/readyz')).status;
   const leaf = await mesh.pki.issueLeaf({ id: '/web' });
@@ -108,8 +73,7 @@ test('a process takes its secrets by SDS, serves, swaps, drains at SIGTERM and k
 test('a port in use is one line that names it, and exit code 2', async () => {
   const taken = await mesh.server(() => {});
   const config = (port: number): string =>
-    writeConfig(`taken-${port}.yaml`, {
-      admin: '127.0.0.1:0',
+    writeProxyConfig(mesh, `taken-${port}.yaml`, {
       listeners: [
         {
           name: 'in',
@@ -126,7 +90,7 @@ test('a port in use is one line that names it, and exit code 2', async () => {
   expect(stderr.trim().split('\n')).toEqual([
     expect.stringMatching(new RegExp(`^signet: listener in: 127.0.0.1:${taken.port} is in use`)),
   ]);
-  const free = await startProcess(config(0));
+  const free = await startProxyProcess(mesh, config(0));
   expect(free.port).toBeGreaterThan(0);
   free.child.kill('SIGTERM');
   await once(free.child, 'exit');

@@ -23,16 +23,33 @@ export interface Transcript {
   readonly error?: readonly [code: string, status: number];
 }
 
-export function requestTranscript(chunks: readonly Buffer[], limits?: Http1Limits): Transcript {
+export interface RequestCircumstances {
+  /** Whether the first request is answered by a tunnel, which the client ends after the last byte. */
+  readonly tunnel?: boolean;
+}
+
+/** A tunnel is told as one more message. */
+export function requestTranscript(
+  chunks: readonly Buffer[],
+  { tunnel = false }: RequestCircumstances = {},
+  limits?: Http1Limits,
+): Transcript {
   const decoder = new RequestDecoder(limits);
   const writer = new TranscriptWriter();
-  for (const chunk of chunks) {
+  let isAwaited = tunnel;
+  for (const [index, chunk] of [...chunks, Buffer.alloc(0)].entries()) {
     decoder.push(chunk);
-    for (let event = decoder.next(); event.kind !== 'need_more'; event = decoder.next()) {
+    let event = index === chunks.length && tunnel ? decoder.finish() : decoder.next();
+    for (; event.kind !== 'need_more'; event = decoder.next()) {
       if (event.kind === 'error') return writer.fail(event);
       if (event.kind === 'head') writer.begin(describeRequest(event.head));
       if (event.kind === 'data') writer.data(event.bytes);
-      if (event.kind === 'end') writer.end(event.trailers?.entries());
+      if (event.kind !== 'end') continue;
+      writer.end(event.trailers?.entries());
+      if (!isAwaited) continue;
+      isAwaited = false;
+      decoder.openTunnel();
+      writer.begin({ tunnel });
     }
   }
   return writer.transcript;
@@ -41,18 +58,20 @@ export function requestTranscript(chunks: readonly Buffer[], limits?: Http1Limit
 export interface ResponseCircumstances {
   /** The methods of the requests that were sent; one GET if not given. */
   readonly methods?: readonly string[];
+  /** What each of them offered to upgrade to. */
+  readonly offers?: readonly string[];
   /** Whether the server closed its side after the last byte. */
   readonly closed?: boolean;
 }
 
 export function responseTranscript(
   chunks: readonly Buffer[],
-  { methods = ['GET'], closed = false }: ResponseCircumstances = {},
+  { methods = ['GET'], offers = [], closed = false }: ResponseCircumstances = {},
   limits?: Http1Limits,
 ): Transcript {
   const decoder = new ResponseDecoder(limits);
   const writer = new TranscriptWriter();
-  for (const method of methods) decoder.expect(method);
+  for (const [index, method] of methods.entries()) decoder.expect(method, offers[index]);
   for (const [index, chunk] of [...chunks, Buffer.alloc(0)].entries()) {
     decoder.push(chunk);
     let event = index === chunks.length && closed ? decoder.finish() : decoder.next();

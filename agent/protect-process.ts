@@ -4,7 +4,8 @@
  * No core dump is written, and no process of the same user may read it (getrlimit(2) `RLIMIT_CORE`, prctl(2)
  * `PR_SET_DUMPABLE`); the superuser still can. Memory that is given back is overwritten at once (mallopt(3)
  * `M_PERTURB`): copies of a key in buffers of the runtime, of gRPC and of HTTP/2 are out of our reach, but all
- * of them come from this allocator.
+ * of them come from this allocator. The runtime would cut small ones from a slab of 64 KiB that it keeps until the
+ * slab is used up, which takes minutes at rest (`Buffer.poolSize`); here it may not.
  */
 
 import { Buffer } from 'node:buffer';
@@ -48,6 +49,7 @@ export function protectProcess(log: Logger): MemorySweep {
   } else {
     failed('this system has no such calls', process.platform);
   }
+  Buffer.poolSize = 0;
   return collector();
 }
 

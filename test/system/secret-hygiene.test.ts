@@ -86,8 +86,8 @@ function follow(client: SdsClient): Follower {
   let seen = 0;
   client.ask(names);
   return {
-    async holding(password) {
-      return waitFor('the secrets', 20_000, () => {
+    async holding(password, replaced = []) {
+      return waitFor('the secrets', 30_000, () => {
         if (client.responses.length > seen) {
           for (const response of client.responses.slice(seen)) {
             for (const [name, secret] of secretsOf(response)) have.set(name, secret);
@@ -101,11 +101,13 @@ function follow(client: SdsClient): Follower {
         }
         const text = bytesOf(plain.type.value.secret);
         if (text.toString() !== password) return undefined;
+        const certificate = certificateOf(have.get('default'));
+        if (replaced.includes(certificate.key)) return undefined;
         return {
           // A needle must lie within what is looked at twice at the border of two chunks.
           password: text.subarray(text.length / 2, text.length / 2 + 48),
           tickets: bytesOf(keys.type.value.keys[0]).subarray(0, 48),
-          certificate: certificateOf(have.get('default')),
+          certificate,
         };
       });
     },
@@ -114,7 +116,11 @@ function follow(client: SdsClient): Follower {
 }
 
 interface Follower {
-  holding(password: string): Promise<{
+  /** Resolves when it has this password, and a key that is none of those. */
+  holding(
+    password: string,
+    replaced?: readonly string[],
+  ): Promise<{
     readonly password: Buffer;
     readonly tickets: Buffer;
     readonly certificate: { readonly chain: string; readonly key: string };
@@ -138,25 +144,47 @@ function remoteClient({ chain, key }: { chain: string; key: string }, roots: str
   );
 }
 
-test.runIf(process.getuid?.() === 0).for(['agent', 'sds-server'] as const)(
-  'what the %s gives out is found where it is: in its memory',
-  async (name) => {
-    const pid = children.find((child) => child.name === name)?.pid ?? 0;
+test.runIf(process.getuid?.() === 0)(
+  'what agent and sds-server give out is in their memory, and soon after it was replaced no more',
+  { timeout: 240_000 },
+  async () => {
+    const [agent = 0, server = 0] = children.map(({ pid }) => pid);
     const text = randomBytes(64).toString('hex');
     await put(text);
     const local = follow(new SdsClient(socket));
-    const { certificate } = await local.holding(text);
     const { roots } = await mesh.address();
-    const client = name === 'agent' ? local : follow(remoteClient(certificate, roots));
-    const held = await client.holding(text);
-    const key = needlesOf(keyPatternsOf(createPrivateKey(held.certificate.key)));
-    // So what is looked for in files below is what these programs have.
-    const [passwords, tickets, ...keys] = countInMemory(pid, [held.password, held.tickets, ...key]);
-    expect(passwords).toBeGreaterThan(0);
-    expect(tickets).toBeGreaterThan(0);
-    expect(keys.some((count) => count > 0)).toBe(true);
+    const { certificate } = await local.holding(text);
+    const remote = follow(remoteClient(certificate, roots));
+    const programs = [
+      { name: 'agent', pid: agent, client: local },
+      { name: 'sds-server', pid: server, client: remote },
+    ];
+    const first = await Promise.all(
+      programs.map(async ({ pid, name, client }) => {
+        const { password, tickets, certificate } = await client.holding(text);
+        const needles = needlesOf(keyPatternsOf(createPrivateKey(certificate.key)));
+        return { pid, name, client, password, tickets, key: certificate.key, needles };
+      }),
+    );
+    for (const { pid, name, password, tickets, needles } of first) {
+      // So what is looked for below, and in files in the next test, is what these programs have.
+      const [passwords, ticketKeys, ...keys] = countInMemory(pid, [password, tickets, ...needles]);
+      expect(passwords, `the secret in ${name}`).toBeGreaterThan(0);
+      expect(ticketKeys, `the ticket key in ${name}`).toBeGreaterThan(0);
+      expect(keys.some((count) => count > 0), `the key in ${name}`).toBe(true);
+    }
+    const next = randomBytes(64).toString('hex');
+    await put(next);
+    for (const { client, key } of first) await client.holding(next, [key]);
+    for (const { pid, name, password, needles } of first) {
+      const count = (): number[] => countInMemory(pid, [password, ...needles]);
+      // Each look holds up this process, and with it the CA that the programs talk to.
+      await expect
+        .poll(count, { timeout: 90_000, interval: 2000, message: `replaced, and still in ${name}` })
+        .toEqual([0, 0, 0, 0]);
+    }
     local.close();
-    client.close();
+    remote.close();
   },
 );
 

@@ -321,6 +321,7 @@ async function assemble(config: CaConfig, deps: CaDeps, scope: Scope): Promise<R
         trustDomain,
         lifetimes,
         clock,
+        clockJudgement: clockGuard,
         random,
         store,
         authorities,

@@ -9,6 +9,7 @@ import type { Actor } from '../audit/event.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { ArchiveMarker } from '../audit-memory/remembered-log.ts';
 import type { Authorities } from '../authority/authorities.ts';
+import type { ClockJudgement } from '../authority/clock-trust.ts';
 import type { RotatingJwtKeys } from '../authority/jwt-keys.ts';
 import type { Lifetimes } from '../authority/lifetimes.ts';
 import type { ForeignBundles } from '../federation/foreign-bundles.ts';
@@ -31,6 +32,8 @@ export interface AdminDeps {
   readonly trustDomain: TrustDomain;
   readonly lifetimes: Lifetimes;
   readonly clock: Clock;
+  /** Asked before what is past is forgotten. */
+  readonly clockJudgement: Pick<ClockJudgement, 'doubt'>;
   readonly random: Random;
   readonly store: Pick<Store, 'revision' | 'range'>;
   readonly authorities: Authorities;

@@ -17,14 +17,14 @@ import {
 } from '../../api/index.ts';
 import { type SpiffeId, spiffeIdOf } from '../../spiffe/index.ts';
 import type { ConnectedNodes } from '../node-api/connected-nodes.ts';
-import type { Actor } from '../audit/event.ts';
 import type { AttestedNode } from '../registry/attested-node.ts';
-import { RevocationError } from '../revocation/revocation-error.ts';
 import type { AdminDeps } from './admin-context.ts';
+import { evictNode } from './evict-node.ts';
 import { operationRoute } from './route.ts';
 import { type TokenRouteDeps, tokenRoutes } from './token-routes.ts';
 
-export type NodeRouteDeps = TokenRouteDeps & Pick<AdminDeps, 'connected' | 'revocations' | 'store'>;
+export type NodeRouteDeps = TokenRouteDeps &
+  Pick<AdminDeps, 'clockJudgement' | 'connected' | 'revocations' | 'store'>;
 
 export function nodeRoutes(deps: NodeRouteDeps): RouteOptions[] {
   const { registry, audit, connected, trustDomain } = deps;
@@ -44,6 +44,9 @@ export function nodeRoutes(deps: NodeRouteDeps): RouteOptions[] {
       return page.next === undefined ? { nodes, revision } : { nodes, revision, next: page.next };
     }),
     operationRoute(pruneOperation, async ({ body: { expiredForSeconds } }, { actor }) => {
+      // By a clock that is ahead every node's certificate has ended.
+      const doubt = deps.clockJudgement.doubt('sure');
+      if (doubt !== undefined) throw doubt;
       const endMs = deps.clock.wallMs() - expiredForSeconds * 1000;
       const spiffeIds: string[] = [];
       for (const { id } of await endedNodes(deps, endMs)) {
@@ -82,32 +85,6 @@ export function nodeRoutes(deps: NodeRouteDeps): RouteOptions[] {
       return view(node);
     }),
   ];
-}
-
-/**
- * Takes the node's place, then what it could come back with. What may be attested again comes back by a new
- * certificate alone: the old ones are those that it had before its place was taken.
- */
-async function evictNode(
-  { registry, audit, connected, revocations }: NodeRouteDeps,
-  id: SpiffeId,
-  { actor, reason }: { readonly actor: Actor; readonly reason: { reason?: string } | undefined },
-): Promise<AttestedNode> {
-  const held = await revocations.serialsOf({ by: 'spiffe_id', value: id });
-  const node = await registry.removeNode(id, () =>
-    audit.append({ actor, type: 'node.evicted', nodeId: id, ...reason }),
-  );
-  connected.evict(id);
-  for (const value of new Set([...held, node.serial])) {
-    try {
-      const target = { by: 'serial', value } as const;
-      await revocations.revoke({ actor, target, reason: 'cessationOfOperation', block: false });
-    } catch (error) {
-      // One that has ended by now needs no revocation.
-      if (!(error instanceof RevocationError) || error.code !== 'revocation_nothing') throw error;
-    }
-  }
-  return node;
 }
 
 /** Nodes whose certificate ended before `endMs`. A ban is kept: it is about what comes. */

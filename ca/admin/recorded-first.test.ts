@@ -14,6 +14,7 @@ import { RecordingAuditLog } from '../../test/fakes/recording-audit-log.ts';
 import { makeTestPki, type TestPki } from '../../test/fakes/test-pki.ts';
 import type { AuditLog } from '../audit/audit-log.ts';
 import type { AuditEvent } from '../audit/event.ts';
+import { unquestionedClock } from '../authority/clock-trust.ts';
 import { ConnectedNodes } from '../node-api/connected-nodes.ts';
 import { createRegistry, type Registry } from '../registry/registry.ts';
 import { parseSelector } from '../registry/selector.ts';
@@ -180,6 +181,7 @@ async function appOf(p: { readonly store: Store; readonly audit: AuditLog }): Pr
     registry,
     revocations,
     clock,
+    clockJudgement: unquestionedClock,
     trustDomain,
     connected: new ConnectedNodes(clock),
     lifetimes: { rootMs: 1e6, issuingMs: 1e5, x509SvidMs: 1000, nodeSvidMs: 1000, backdateMs: 0 },

@@ -5,7 +5,8 @@
  * `PR_SET_DUMPABLE`); the superuser still can. Memory that is given back is overwritten at once (mallopt(3)
  * `M_PERTURB`): copies of a key in buffers of the runtime, of gRPC and of HTTP/2 are out of our reach, but all
  * of them come from this allocator. The runtime would cut small ones from a slab of 64 KiB that it keeps until the
- * slab is used up, which takes minutes at rest (`Buffer.poolSize`); here it may not.
+ * slab is used up, which takes minutes at rest (`Buffer.poolSize`); here it may not. What is freed on another thread, or
+ * rests in a cache of glibc's, is the matter of how the program was begun (`cli/clean-allocator.ts`).
  */
 
 import { Buffer } from 'node:buffer';

@@ -9,6 +9,7 @@ import {
   systemClock,
   systemRandom,
 } from '../core/index.ts';
+import { beginWithCleanAllocator } from './clean-allocator.ts';
 
 export interface ProgramContext {
   readonly clock: Clock;
@@ -20,6 +21,8 @@ export interface ProgramContext {
   logger(program: string, level: LogLevel): Logger;
   /** Aborted by SIGINT or SIGTERM. */
   readonly stopped: AbortSignal;
+  /** For programs that hold keys, first of all: may not return, but begin this process anew. */
+  beginClean(): void;
 }
 
 /** The real world. The first signal asks for a clean stop, the second ends at once. */
@@ -44,5 +47,6 @@ export function processContext(): ProgramContext {
     isTerminal: process.stdout.isTTY,
     logger: jsonLogger,
     stopped: controller.signal,
+    beginClean: beginWithCleanAllocator,
   };
 }

@@ -52,6 +52,7 @@ export function agentCommand(context: ProgramContext): Command {
     ['--agent-socket <path>', 'where workloads and sidecars connect', 'SIGNET_AGENT_SOCKET'],
     ['--join-token <token>', 'a token from `signet token create`', 'SIGNET_JOIN_TOKEN'],
   ]).action(async (options: RunOptions) => {
+    context.beginClean();
     const { parseAgentConfig, protectProcess, startAgent } = await import('../../agent/index.ts');
     const { text, name } = await configText(options.config, [
       [['trustDomain'], options['trustDomain']],

@@ -29,6 +29,7 @@ export function sdsServerCommand(context: ProgramContext): Command {
       new Option('--log-level <level>', 'debug, info, warn or error').env('SIGNET_LOG_LEVEL'),
     )
     .action(async (options: RunOptions) => {
+      context.beginClean();
       const { parseRemoteSdsConfig, protectProcess, startRemoteSds } = await import(
         '../../agent/index.ts'
       );

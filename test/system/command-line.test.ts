@@ -27,6 +27,7 @@ async function run(...args: readonly string[]): Promise<Ended> {
     isTerminal: false,
     logger: jsonLogger,
     stopped: new AbortController().signal,
+    beginClean: () => {},
   };
   const signet = signetCommand(context);
   for (const { command } of commandsOf(signet)) {

@@ -171,7 +171,10 @@ test.runIf(process.getuid?.() === 0)(
       const [passwords, ticketKeys, ...keys] = countInMemory(pid, [password, tickets, ...needles]);
       expect(passwords, `the secret in ${name}`).toBeGreaterThan(0);
       expect(ticketKeys, `the ticket key in ${name}`).toBeGreaterThan(0);
-      expect(keys.some((count) => count > 0), `the key in ${name}`).toBe(true);
+      expect(
+        keys.some((count) => count > 0),
+        `the key in ${name}`,
+      ).toBe(true);
     }
     const next = randomBytes(64).toString('hex');
     await put(next);

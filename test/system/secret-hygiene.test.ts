@@ -153,8 +153,8 @@ test.runIf(process.getuid?.() === 0)(
     await put(text);
     const local = follow(new SdsClient(socket));
     const { roots } = await mesh.address();
-    const { certificate } = await local.holding(text);
-    const remote = follow(remoteClient(certificate, roots));
+    const { certificate: own } = await local.holding(text);
+    const remote = follow(remoteClient(own, roots));
     const programs = [
       { name: 'agent', pid: agent, client: local },
       { name: 'sds-server', pid: server, client: remote },

@@ -29,10 +29,6 @@ const slow = [
   'proxy/sds/sds-client.test.ts',
 ];
 
-// In CI a test of real programs has a second try, so that a neighbour's load fails no landing; the closing lines name
-// each that needed it, for somebody to find out why. By hand there is none.
-const retry = process.env['CI'] === 'true' ? 1 : 0;
-
 export default defineConfig({
   test: {
     reporters: ['default', './test/reporters/closing-line.ts'],
@@ -64,7 +60,6 @@ export default defineConfig({
           name: 'system',
           include: ['test/system/**/*.test.ts', ...slow],
           fileParallelism: false,
-          retry,
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },
@@ -74,7 +69,6 @@ export default defineConfig({
           name: 'interop',
           include: ['test/interop/**/*.test.ts'],
           fileParallelism: false,
-          retry,
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

@@ -2,6 +2,8 @@
 
 import { z } from 'zod';
 import { nameField, peersField, rangesField } from './config-fields.ts';
+import { tcpCodec } from './protocol/tcp/tcp-codec.ts';
+import { protocolNames } from './proxy/protocols.ts';
 
 export type ChainConfig = z.output<typeof chainSchema> & { readonly mode: TlsMode };
 
@@ -49,7 +51,7 @@ export const chainFields = {
   tls: z.strictObject({ allow: peersField }).optional(),
   plaintext: z.literal(true).optional(),
   /** `auto` looks at ALPN and at the first bytes; what it does not know goes to `cluster`, if there is one. */
-  protocol: z.enum(['http1', 'http2', 'tcp', 'auto']),
+  protocol: z.enum([...protocolNames, tcpCodec.name, 'auto']),
   routes: z.array(z.strictObject({ prefix: prefixField, cluster: nameField })).optional(),
   cluster: nameField.optional(),
   /** Destination ports whose connections are relayed unseen; of `auto` alone. */
@@ -130,7 +132,7 @@ function checkProtocol(
   } else if ((chain.routes ?? []).length === 0) {
     fault([], `an ${protocol} listener needs routes`);
   }
-  if ((protocol === 'http1' || protocol === 'http2') && cluster !== undefined) {
+  if (protocolNames.includes(protocol) && cluster !== undefined) {
     fault(['cluster'], `an ${protocol} listener names its clusters in routes`);
   }
   if (protocol === 'http2') {

@@ -5,6 +5,7 @@ import { addressField, durationField, parseConfig, socketPathField } from '../co
 import type { ChainConfig } from './chain-config.ts';
 import { nameField, peersField } from './config-fields.ts';
 import { chainsOf, listenerSchema } from './listener-config.ts';
+import { protocolNames } from './proxy/protocols.ts';
 
 export type ProxyConfig = z.output<typeof proxySchema>;
 export type ClusterConfig = ProxyConfig['clusters'][number];
@@ -32,7 +33,7 @@ const clusterSchema = z.strictObject({
   /** Each connection begins with a PROXY header that names the client, for relays: a request shares its connection. */
   proxyProtocol: z.enum(['v1', 'v2']).optional(),
   /** What its endpoints are spoken to in, where the listener's protocol is HTTP. */
-  protocol: z.enum(['http1', 'http2']).default('http1'),
+  protocol: z.enum(protocolNames).default('http1'),
   // Far above what one endpoint serves at once with one request per connection, far below the ports there are.
   connectionsMax: z.int().min(1).max(60_000).default(1024),
 });

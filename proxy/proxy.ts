@@ -30,10 +30,11 @@ import { TlsSource } from './net/mtls/tls-source.ts';
 import { WriteTurn } from './net/write-turn.ts';
 import { Cluster } from './proxy/cluster.ts';
 import { RequestIds } from './proxy/request-id.ts';
-import { protocolsOf } from './proxy/serving-chain.ts';
+import { alpnOf, protocolNamed, protocols } from './proxy/protocols.ts';
 import { type ServingListener, startServing } from './proxy/serving-listener.ts';
 import { createPoolStats, createProxyStats, type ProxyStats } from './proxy/stats.ts';
 import { type SdsClient, startSdsClient } from './sds/sds-client.ts';
+import type { ExchangeProtocol } from './stream/exchange-protocol.ts';
 import type { PoolStats } from './stream/pool.ts';
 
 export interface ProxyDeps {
@@ -100,6 +101,7 @@ async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Pro
     clock,
     log,
     tlsSource,
+    protocols,
     clusters,
     accessLog,
     requestIds,
@@ -173,7 +175,7 @@ function startClusters(config: ProxyConfig, deps: ClusterDeps): ReadonlyMap<stri
       cluster.name,
       deps.scope.add(
         new Cluster(
-          { ...cluster, timeouts },
+          { ...cluster, protocol: protocolOf(cluster), timeouts },
           { clock: deps.clock, deadlines: deps.connections.deadlines, dialer, stats: counters },
         ),
       ),
@@ -198,11 +200,19 @@ function dialerOf(
   const dialing = { ...connections, log, connectMsMax, proxyProtocol, onEnded };
   if (cluster.tls === undefined) return createDialer(undefined, dialing);
   // ALPN has to say what the cluster is for, and that stands with the listeners that use it.
-  const protocols = protocolsOf(isForHttp(cluster.name, config) ? cluster.protocol : 'tcp');
-  return createDialer({ source, policy: parsePeerPolicy(cluster.tls.expect), protocols }, dialing);
+  const offered = isRequested(cluster.name, config) ? alpnOf(protocols, cluster.protocol) : [];
+  const policy = parsePeerPolicy(cluster.tls.expect);
+  return createDialer({ source, policy, protocols: offered }, dialing);
 }
 
-function isForHttp(name: string, config: ProxyConfig): boolean {
+function protocolOf({ name, protocol }: ClusterConfig): ExchangeProtocol {
+  const found = protocolNamed(protocols, protocol);
+  // The config takes no name that is not in the table.
+  if (found === undefined) throw new RangeError(`cluster ${name} speaks ${protocol}`);
+  return found;
+}
+
+function isRequested(name: string, config: ProxyConfig): boolean {
   return config.listeners.flatMap(chainsOf).some((chain) => requestClusters(chain).includes(name));
 }
 

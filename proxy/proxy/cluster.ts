@@ -1,12 +1,11 @@
 /** Endpoints that serve the same thing: each with its pool, taken in turn. */
 
-import type { Clock, Closable } from '../../core/index.ts';
-import type { Deadlines } from '../net/deadlines.ts';
+import type { Closable } from '../../core/index.ts';
 import type { DialOutcome, Dialer } from '../net/dialer.ts';
 import type { Address, Endpoints } from '../net/address.ts';
-import type { Pool, PoolStats } from '../stream/pool.ts';
-import { MultiplexPool } from '../stream/pool-multiplex.ts';
-import { PingPongPool } from '../stream/pool-ping-pong.ts';
+import { createPool } from '../stream/create-pool.ts';
+import type { ExchangeProtocol } from '../stream/exchange-protocol.ts';
+import type { Pool, PoolDeps, PoolStats } from '../stream/pool.ts';
 import type { ClientTimeouts } from '../stream/stream.ts';
 
 export interface ClusterOptions {
@@ -15,21 +14,14 @@ export interface ClusterOptions {
   readonly endpoints: readonly Address[] | 'original';
   readonly connectionsMax: number;
   readonly timeouts: ClientTimeouts;
-  /** What the endpoints are spoken to in, where it is HTTP. */
-  readonly protocol: 'http1' | 'http2';
-}
-
-export interface ClusterDeps {
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  readonly dialer: Dialer;
-  readonly stats: PoolStats;
+  /** What the endpoints are spoken to in, where what they are sent are requests. */
+  readonly protocol: ExchangeProtocol;
 }
 
 export class Cluster implements Closable {
   readonly name: string;
-  /** What its endpoints are spoken to in, where it is HTTP. */
-  readonly protocol: ClusterOptions['protocol'];
+  /** The name of what its endpoints are spoken to in, where what they are sent are requests. */
+  readonly protocol: string;
   /** How many endpoints one request may try before it is told that none answers. */
   readonly attemptsMax: number;
   readonly #pools: readonly Pool[];
@@ -38,19 +30,16 @@ export class Cluster implements Closable {
   readonly #stats: PoolStats;
   #turn = 0;
 
-  constructor(options: ClusterOptions, deps: ClusterDeps) {
+  constructor(options: ClusterOptions, deps: PoolDeps) {
     const { connectionsMax, timeouts } = options;
     const endpoints = options.endpoints === 'original' ? [] : options.endpoints;
     this.name = options.name;
-    this.protocol = options.protocol;
+    this.protocol = options.protocol.codec.name;
     this.#goesOn = options.endpoints === 'original';
     this.attemptsMax = this.#goesOn ? 1 : Math.min(endpoints.length, endpointsTriedMax);
-    this.#pools = endpoints.map((endpoint) => {
-      const pool = { endpoint, connectionsMax, timeouts };
-      return options.protocol === 'http2'
-        ? new MultiplexPool(pool, deps)
-        : new PingPongPool(pool, deps.dialer, deps.stats);
-    });
+    this.#pools = endpoints.map((endpoint) =>
+      createPool(options.protocol, { endpoint, connectionsMax, timeouts }, deps),
+    );
     this.#dialer = deps.dialer;
     this.#stats = deps.stats;
   }

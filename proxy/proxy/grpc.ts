@@ -5,7 +5,7 @@ import { grpcStatusOf } from '../../rpc/index.ts';
 import type { Fields } from '../protocol/fields.ts';
 import { makeField } from '../protocol/http2/field.ts';
 import { FieldList } from '../protocol/http2/field-list.ts';
-import type { LocalAnswer } from '../stream/stream.ts';
+import type { LocalAnswer } from '../protocol/codec.ts';
 import type { Refusal } from './refusals.ts';
 
 /**

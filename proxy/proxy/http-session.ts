@@ -4,10 +4,14 @@ import type { Clock, Logger } from '../../core/index.ts';
 import type { SpiffeId } from '../../spiffe/index.ts';
 import type { Connection } from '../net/connection.ts';
 import type { Deadlines } from '../net/deadlines.ts';
-import { formatErrorCode, type Http2Fault } from '../protocol/http2/error-code.ts';
+import type {
+  Drainable,
+  ExchangeProtocol,
+  ProtocolFault,
+  ServedPeer,
+  ServerOwner,
+} from '../stream/exchange-protocol.ts';
 import { bridgeGrpcWeb, isGrpcWeb } from '../stream/grpc-web-stream.ts';
-import { Http2ServerConnection } from '../stream/http2-server-connection.ts';
-import { ServerConnection } from '../stream/server-connection.ts';
 import type {
   RequestFailure,
   RequestHandler,
@@ -22,11 +26,6 @@ import { answerOf } from './refusals.ts';
 import { matchRoute } from './route.ts';
 import { countStatus } from './stats.ts';
 
-/** A connection of whichever protocol, as a drain sees it. */
-export interface Drainable {
-  drain(): void;
-}
-
 export interface HttpDeps extends DownstreamDeps {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
@@ -40,17 +39,16 @@ export interface HttpDeps extends DownstreamDeps {
   readonly sessions: Set<Drainable>;
 }
 
-export function serveHttp1(connection: Connection, deps: HttpDeps): void {
+export function serveRequests(
+  protocol: ExchangeProtocol,
+  connection: Connection,
+  deps: HttpDeps,
+): void {
   const session = new HttpSession(connection.peer, deps);
-  deps.sessions.add(new ServerConnection(connection, session, session, deps.timeouts));
+  deps.sessions.add(protocol.serve(connection, session, session, deps));
 }
 
-export function serveHttp2(connection: Connection, deps: HttpDeps): void {
-  const session = new HttpSession(connection.peer, deps);
-  deps.sessions.add(new Http2ServerConnection(connection, session, session, deps));
-}
-
-class HttpSession implements RequestListener {
+class HttpSession implements RequestListener, ServerOwner {
   readonly #fields: ForwardedFields;
   readonly #deps: HttpDeps;
 
@@ -113,11 +111,10 @@ class HttpSession implements RequestListener {
     this.#deps.sessions.delete(connection);
   }
 
-  onProtocolError(fault: Http2Fault, connection: Http2ServerConnection): void {
+  onProtocolError({ code, detail }: ProtocolFault, connection: ServedPeer): void {
     const { stats, log, listener } = this.#deps;
     stats.protocolErrors += 1;
     const peer = connection.peer ?? connection.remoteAddress;
-    const code = formatErrorCode(fault.code);
-    log.warn('an HTTP/2 client was left', { listener, peer, code, reason: fault.detail });
+    log.warn('a client was left', { listener, peer, code, reason: detail });
   }
 }

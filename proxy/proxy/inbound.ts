@@ -4,7 +4,8 @@ import { parsePeerPolicy } from '../../policies/index.ts';
 import type { ChainConfig } from '../chain-config.ts';
 import type { FilterChain } from '../net/filter-chain.ts';
 import { chainMatch } from './chain-match.ts';
-import { type DirectionDeps, protocolsOf, type ServingChain } from './serving-chain.ts';
+import { alpnOf } from './protocols.ts';
+import type { DirectionDeps, ServingChain } from './serving-chain.ts';
 
 /** The chain in which `config.tls` is given. */
 export function inboundChain(
@@ -15,7 +16,11 @@ export function inboundChain(
   // Who may come in, compiled once.
   const policy = parsePeerPolicy(config.tls.allow);
   // Secrets are asked for at each handshake, so a rotation touches no listener.
-  const tls = { source: deps.tlsSource, policy, protocols: protocolsOf(config.protocol) };
+  const tls = {
+    source: deps.tlsSource,
+    policy,
+    protocols: alpnOf(deps.protocols, config.protocol),
+  };
   return {
     name: config.name,
     match: chainMatch(config.match),

@@ -1,7 +1,8 @@
 /** What the proxy answers itself: one line of text that says what went wrong and on which side. */
 
 import type { DialFailure } from '../net/dialer.ts';
-import type { LocalAnswer, RequestHead, ResponseFailure } from '../stream/stream.ts';
+import type { LocalAnswer } from '../protocol/codec.ts';
+import type { RequestHead, ResponseFailure } from '../stream/stream.ts';
 import { isGrpc } from '../stream/stream.ts';
 import { grpcAnswer } from './grpc.ts';
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { systemClock } from '../../core/index.ts';
 import { Deadlines } from '../net/deadlines.ts';
+import { http1Protocol } from '../stream/http1-protocol.ts';
 import { Cluster } from './cluster.ts';
 import { hasDotSegment, matchRoute } from './route.ts';
 import { createPoolStats } from './stats.ts';
@@ -12,7 +13,7 @@ const cluster = (name: string): Cluster =>
       endpoints: [{ host: '127.0.0.1', port: 1 }],
       connectionsMax: 1,
       timeouts: { responseMs: 1, idleMs: 1 },
-      protocol: 'http1',
+      protocol: http1Protocol,
     },
     {
       clock: systemClock,

@@ -6,12 +6,12 @@ import type { ChainConfig } from '../chain-config.ts';
 import type { ConnectionCount } from '../net/connection-limits.ts';
 import type { Connection, ConnectionDeps } from '../net/connection.ts';
 import type { TlsSource } from '../net/mtls/tls-source.ts';
-import { http1Matcher } from '../protocol/detect/http1-matcher.ts';
-import { http2Matcher } from '../protocol/detect/http2-matcher.ts';
+import type { Drainable, ExchangeProtocol } from '../stream/exchange-protocol.ts';
 import type { ServerTimeouts } from '../stream/stream.ts';
 import type { Cluster } from './cluster.ts';
 import { serveDetected } from './detect.ts';
-import { type Drainable, serveHttp1, serveHttp2 } from './http-session.ts';
+import { serveRequests } from './http-session.ts';
+import { isRelayed, protocolNamed, type ProtocolTable } from './protocols.ts';
 import type { RequestIds } from './request-id.ts';
 import type { ListenerCounters, ProxyStats } from './stats.ts';
 import { serveTcp } from './tcp-relay.ts';
@@ -22,6 +22,7 @@ export interface DirectionDeps extends ConnectionDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly tlsSource: TlsSource;
+  readonly protocols: ProtocolTable;
   readonly clusters: ReadonlyMap<string, Cluster>;
   readonly accessLog: AccessLog;
   readonly requestIds: RequestIds;
@@ -51,9 +52,11 @@ export function serveProtocol(
   deps: DirectionDeps,
 ): ServingChain {
   const { protocol } = config;
-  if (protocol === 'tcp') return servingTcp(config, listener, counters, deps);
-  if (protocol === 'auto') return servingDetected(config, listener, counters, deps);
-  return servingHttp(protocol, config, listener, counters, deps);
+  if (isRelayed(protocol)) return servingTcp(config, listener, counters, deps);
+  const named = protocolNamed(deps.protocols, protocol);
+  // What is no name of a protocol is `auto`.
+  if (named === undefined) return servingDetected(config, listener, counters, deps);
+  return servingRequests(named, config, listener, counters, deps);
 }
 
 /** Each connection by what it speaks; what nobody here speaks is relayed where the config names a cluster for it. */
@@ -63,26 +66,25 @@ function servingDetected(
   counters: ListenerCounters,
   deps: DirectionDeps,
 ): ServingChain {
-  const http1 = servingHttp('http1', config, listener, counters, deps);
-  const http2 = servingHttp('http2', config, listener, counters, deps);
+  const spoken = deps.protocols.map((protocol) => {
+    const chain = servingRequests(protocol, config, listener, counters, deps);
+    return { codec: protocol.codec, chain };
+  });
   const relay =
     config.cluster === undefined ? undefined : servingTcp(config, listener, counters, deps);
   const detecting = {
     ...deps,
     listener,
     stats: counters,
-    // In the order in which they are asked.
-    protocols: [
-      { ...http2Matcher, serve: http2.onConnection },
-      { ...http1Matcher, serve: http1.onConnection },
-    ],
+    protocols: spoken.map(({ codec, chain }) => ({ ...codec, serve: chain.onConnection })),
     fallback: relay?.onConnection,
     opaquePorts: new Set([
       ...(config.opaquePorts ?? []),
       ...(config.serverFirstPorts ?? wellKnownServerFirstPorts),
     ]),
   };
-  const served = relay === undefined ? [http1, http2] : [http1, http2, relay];
+  const served = spoken.map(({ chain }) => chain);
+  if (relay !== undefined) served.push(relay);
   return {
     onConnection: (connection) => serveDetected(connection, detecting),
     drain: () => {
@@ -92,13 +94,8 @@ function servingDetected(
   };
 }
 
-/** What ALPN offers. A peer that wants only something else is told so in its handshake. */
-export function protocolsOf(protocol: ChainConfig['protocol']): readonly string[] {
-  return alpn[protocol];
-}
-
-function servingHttp(
-  protocol: 'http1' | 'http2',
+function servingRequests(
+  protocol: ExchangeProtocol,
   config: ChainConfig,
   listener: string,
   counters: ListenerCounters,
@@ -122,9 +119,8 @@ function servingHttp(
   const { upgrades } = tunnels;
   const own = { listener, routes, tunnels, upgrades, grpcWeb, stats: counters, sessions };
   const session = { ...deps, ...own };
-  const serve = protocol === 'http2' ? serveHttp2 : serveHttp1;
   return {
-    onConnection: (connection) => serve(connection, session),
+    onConnection: (connection) => serveRequests(protocol, connection, session),
     drain: () => {
       for (const stream of sessions) stream.drain();
     },
@@ -158,13 +154,6 @@ function clusterNamed(name: string, deps: DirectionDeps): Cluster {
 
 // The one protocol that the world upgrades to. What hides HTTP from us (h2c, TLS) is never among them.
 const defaultUpgrades: readonly string[] = ['websocket'];
-
-const alpn: Readonly<Record<ChainConfig['protocol'], readonly string[]>> = {
-  http1: ['http/1.1'],
-  http2: ['h2'],
-  auto: ['h2', 'http/1.1'],
-  tcp: [],
-};
 
 // FTP, SSH, SMTP, POP3, IMAP and MySQL: clients of these wait for a greeting, and would wait for the deadline.
 const wellKnownServerFirstPorts: readonly number[] = [21, 22, 25, 110, 143, 587, 3306];

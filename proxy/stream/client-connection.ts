@@ -3,35 +3,29 @@
 import type { Buffer } from 'node:buffer';
 import type { Connection, ConnectionListener } from '../net/connection.ts';
 import type { Fields } from '../protocol/fields.ts';
-import { encodeChunk, lastChunk } from '../protocol/http1/encode-chunk.ts';
-import { encodeRequestHead } from '../protocol/http1/encode-head.ts';
 import type { HeaderBlock } from '../protocol/http1/header-block.ts';
+import { http1Codec } from '../protocol/http1/http1-codec.ts';
 import type { Http1ErrorCode } from '../protocol/http1/http1-event.ts';
 import { knownField } from '../protocol/http1/known-field.ts';
-import { ResponseDecoder } from '../protocol/http1/response-decoder.ts';
 import type { ResponseHead } from '../protocol/http1/response-head.ts';
 import { encodeTranslatedRequestHead } from '../protocol/translation/request-to-http1.ts';
+import type { ExclusiveConnection, ExclusiveOwner } from './exchange-protocol.ts';
 import type {
-  ClientStream,
   ClientTimeouts,
   OutgoingRequest,
   ResponseFailure,
   ResponseHandler,
 } from './stream.ts';
 
-/** Where a connection goes when its exchange is over. */
-export interface ConnectionOwner {
-  onExchangeOver(stream: ClientConnection, isReusable: boolean): void;
-  onConnectionLost(stream: ClientConnection): void;
-}
+const { encode } = http1Codec;
 
-export class ClientConnection implements ConnectionListener, ClientStream {
+export class ClientConnection implements ConnectionListener, ExclusiveConnection {
   /** Which TLS material it was made under. */
   readonly generation: number;
   readonly #connection: Connection;
-  readonly #owner: ConnectionOwner;
+  readonly #owner: ExclusiveOwner;
   readonly #timeouts: ClientTimeouts;
-  readonly #decoder = new ResponseDecoder();
+  readonly #decoder = http1Codec.decode.responses();
   #handler: ResponseHandler | undefined;
   #isRequestChunked = false;
   #exchanges = 0;
@@ -49,7 +43,7 @@ export class ClientConnection implements ConnectionListener, ClientStream {
   constructor(
     connection: Connection,
     generation: number,
-    owner: ConnectionOwner,
+    owner: ExclusiveOwner,
     timeouts: ClientTimeouts,
   ) {
     this.#connection = connection;
@@ -86,7 +80,7 @@ export class ClientConnection implements ConnectionListener, ClientStream {
     this.#decoder.expect(head.method, edits.upgrade);
     if (head.protocol === 'http1') {
       this.#isRequestChunked = head.framing.kind === 'chunked';
-      this.#send(encodeRequestHead(head, edits));
+      this.#send(encode.requestHead(head, edits));
     } else {
       this.#isRequestChunked = !head.isWhole && head.contentLength === undefined;
       this.#send(encodeTranslatedRequestHead(head, edits));
@@ -94,7 +88,7 @@ export class ClientConnection implements ConnectionListener, ClientStream {
   }
 
   sendBody(bytes: Buffer): boolean {
-    return this.#send(this.#isRequestChunked ? encodeChunk(bytes) : bytes);
+    return this.#send(this.#isRequestChunked ? encode.body(bytes) : bytes);
   }
 
   #send(bytes: Buffer): boolean {
@@ -106,7 +100,7 @@ export class ClientConnection implements ConnectionListener, ClientStream {
   }
 
   endRequest(trailers: Fields | undefined): void {
-    if (this.#isRequestChunked) this.#send(lastChunk(trailers));
+    if (this.#isRequestChunked) this.#send(encode.end(trailers));
     this.#isRequestEnded = true;
     if (this.#isTunnel) {
       this.#connection.end();
@@ -262,7 +256,7 @@ export class ClientConnection implements ConnectionListener, ClientStream {
     const isReusable =
       this.#keepsAlive && this.#isRequestEnded && this.isUsable && this.#decoder.isIdle;
     // Back to the pool first: the next pipelined request, begun by `onResponseEnd`, can then have it.
-    if (isReusable) this.#owner.onExchangeOver(this, true);
+    if (isReusable) this.#owner.onExchangeOver(this);
     else this.#end(undefined);
     handler.onResponseEnd(trailers);
   }

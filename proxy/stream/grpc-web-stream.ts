@@ -5,6 +5,7 @@
 
 import { Buffer } from 'node:buffer';
 import type { Connection } from '../net/connection.ts';
+import type { LocalAnswer } from '../protocol/codec.ts';
 import type { Fields } from '../protocol/fields.ts';
 import { Base64Decoder } from '../protocol/grpc-web/base64-decoder.ts';
 import { grpcRequestHead, grpcWebResponse, isStatusField } from '../protocol/grpc-web/heads.ts';
@@ -13,7 +14,6 @@ import { trailerFrame } from '../protocol/grpc-web/trailer-frame.ts';
 import {
   type ClientAbort,
   hasBody,
-  type LocalAnswer,
   type RequestFailure,
   type RequestHandler,
   type RequestHead,

@@ -1,33 +1,20 @@
 /** The upstream half of HTTP/2: one connection, as many exchanges side by side as the server allows. */
 
-import type { Clock } from '../../core/index.ts';
 import type { Connection, ConnectionListener } from '../net/connection.ts';
-import type { Deadlines } from '../net/deadlines.ts';
-import { errorCode, type Http2Fault } from '../protocol/http2/error-code.ts';
+import { errorCode } from '../protocol/http2/error-code.ts';
+import { http2Codec } from '../protocol/http2/http2-codec.ts';
 import type { Http2Stream } from '../protocol/http2/http2-stream.ts';
 import { Http2Session, type SessionEvents } from '../protocol/http2/session.ts';
-import type { ClientTimeouts } from './stream.ts';
+import type { ClientDeps, SharedConnection, SharedOwner } from './exchange-protocol.ts';
+import { Http2ClientStream } from './http2-client-stream.ts';
+import type { ClientStream } from './stream.ts';
 
-/** The pool that it belongs to. */
-export interface Http2ClientOwner {
-  /** The server's settings are here, or a stream has ended: there may be room for more. */
-  onRoom(connection: Http2ClientConnection): void;
-  onProtocolError(fault: Http2Fault): void;
-  onConnectionLost(connection: Http2ClientConnection): void;
-}
-
-export interface Http2ClientDeps {
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  readonly timeouts: ClientTimeouts;
-}
-
-export class Http2ClientConnection implements ConnectionListener, SessionEvents {
+export class Http2ClientConnection implements ConnectionListener, SessionEvents, SharedConnection {
   /** Which TLS material it was made under. */
   readonly generation: number;
-  readonly deps: Http2ClientDeps;
+  readonly deps: ClientDeps;
   readonly #connection: Connection;
-  readonly #owner: Http2ClientOwner;
+  readonly #owner: SharedOwner;
   readonly #session: Http2Session;
   #isReady = false;
   #isSocketFull = false;
@@ -36,12 +23,7 @@ export class Http2ClientConnection implements ConnectionListener, SessionEvents 
   #isOver = false;
   #opened = 0;
 
-  constructor(
-    connection: Connection,
-    generation: number,
-    owner: Http2ClientOwner,
-    deps: Http2ClientDeps,
-  ) {
+  constructor(connection: Connection, generation: number, owner: SharedOwner, deps: ClientDeps) {
     this.#connection = connection;
     this.generation = generation;
     this.#owner = owner;
@@ -85,6 +67,10 @@ export class Http2ClientConnection implements ConnectionListener, SessionEvents 
     return this.#session.outgoing.settings.enableConnectProtocol;
   }
 
+  newStream(): ClientStream {
+    return new Http2ClientStream(this);
+  }
+
   open(): Http2Stream {
     this.#opened += 1;
     const stream = this.#session.open();
@@ -108,12 +94,12 @@ export class Http2ClientConnection implements ConnectionListener, SessionEvents 
 
   onData(bytes: Buffer): void {
     this.#hasHeard = true;
-    this.#session.receive(bytes);
+    http2Codec.decode(this.#session, bytes);
   }
 
   onFlush(): void {
     let hasRoom = true;
-    for (const part of this.#session.takeOutput()) hasRoom = this.#connection.write(part);
+    for (const part of http2Codec.encode(this.#session)) hasRoom = this.#connection.write(part);
     if (hasRoom || this.#isSocketFull) return;
     this.#isSocketFull = true;
     this.#session.setSocketFull(true);
@@ -141,7 +127,7 @@ export class Http2ClientConnection implements ConnectionListener, SessionEvents 
       this.#fail('the server does not answer');
     } else {
       this.#isProbing = !this.#hasHeard;
-      if (this.#isProbing) this.#session.probe();
+      if (this.#isProbing) http2Codec.heartbeat.probe(this.#session);
       this.#time();
     }
   }
@@ -174,8 +160,8 @@ export class Http2ClientConnection implements ConnectionListener, SessionEvents 
     if (!this.#isOver) this.#owner.onRoom(this);
   }
 
-  onFault(fault: Http2Fault): void {
-    this.#owner.onProtocolError(fault);
+  onFault(): void {
+    this.#owner.onProtocolError();
     this.onFlush();
     this.#connection.endAndDiscard(this.deps.timeouts.idleMs);
     this.#leave();

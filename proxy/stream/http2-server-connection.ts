@@ -1,39 +1,22 @@
 /** The downstream half of HTTP/2: one connection, its requests side by side. */
 
 import { Buffer } from 'node:buffer';
-import type { Clock } from '../../core/index.ts';
 import type { Connection, ConnectionListener } from '../net/connection.ts';
-import type { Deadlines } from '../net/deadlines.ts';
-import { errorCode, type Http2Fault } from '../protocol/http2/error-code.ts';
+import { errorCode, formatErrorCode, type Http2Fault } from '../protocol/http2/error-code.ts';
+import { http2Codec } from '../protocol/http2/http2-codec.ts';
 import type { Http2Stream } from '../protocol/http2/http2-stream.ts';
 import type { Http2RequestHead } from '../protocol/http2/request-head.ts';
 import { Http2Session, type SessionEvents } from '../protocol/http2/session.ts';
 import { upgradeRequest } from '../protocol/translation/extended-connect.ts';
+import type { Drainable, ServerDeps, ServerOwner } from './exchange-protocol.ts';
 import { Http2ServerStream } from './http2-server-stream.ts';
-import type { RequestListener, ServerTimeouts } from './stream.ts';
+import type { RequestListener } from './stream.ts';
 
-/** Who keeps account of open connections. */
-export interface Http2ServerOwner {
-  onConnectionClosed(connection: Http2ServerConnection): void;
-  /** The client broke the rules of the protocol, and is left. */
-  onProtocolError(fault: Http2Fault, connection: Http2ServerConnection): void;
-}
-
-export interface Http2ServerDeps {
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  readonly timeouts: ServerTimeouts;
-  /** What an extended CONNECT may ask for (RFC 8441), in lower case; with none, clients are not told that there is any. */
-  readonly upgrades: ReadonlySet<string>;
-  /** 32 hexadecimal digits, never the same twice. */
-  readonly requestIds: { next(): string };
-}
-
-export class Http2ServerConnection implements ConnectionListener, SessionEvents {
+export class Http2ServerConnection implements ConnectionListener, SessionEvents, Drainable {
   readonly #connection: Connection;
   readonly #listener: RequestListener;
-  readonly #owner: Http2ServerOwner;
-  readonly #deps: Http2ServerDeps;
+  readonly #owner: ServerOwner;
+  readonly #deps: ServerDeps;
   readonly #session: Http2Session;
   #isSocketFull = false;
   /** Bytes written since the socket was full. */
@@ -45,8 +28,8 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents 
   constructor(
     connection: Connection,
     listener: RequestListener,
-    owner: Http2ServerOwner,
-    deps: Http2ServerDeps,
+    owner: ServerOwner,
+    deps: ServerDeps,
   ) {
     this.#connection = connection;
     this.#listener = listener;
@@ -81,13 +64,13 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents 
 
   onData(bytes: Buffer): void {
     this.#hasHeard = true;
-    this.#session.receive(bytes);
+    http2Codec.decode(this.#session, bytes);
     this.#endIfDone();
   }
 
   onFlush(): void {
     let hasRoom = true;
-    for (const part of this.#session.takeOutput()) {
+    for (const part of http2Codec.encode(this.#session)) {
       if (this.#isSocketFull) this.#unread += part.length;
       hasRoom = this.#connection.write(part);
     }
@@ -181,7 +164,7 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents 
   }
 
   onFault(fault: Http2Fault): void {
-    this.#owner.onProtocolError(fault, this);
+    this.#owner.onProtocolError({ code: formatErrorCode(fault.code), detail: fault.detail }, this);
     this.#finish();
   }
 
@@ -198,7 +181,7 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents 
     }
     this.#isProbing = !this.#hasHeard;
     this.#hasHeard = false;
-    if (this.#isProbing) this.#session.probe();
+    if (this.#isProbing) http2Codec.heartbeat.probe(this.#session);
     this.#timeIdleness();
   }
 

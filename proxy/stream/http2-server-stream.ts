@@ -1,22 +1,17 @@
 /** One request on a client's HTTP/2 connection. */
 
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Connection } from '../net/connection.ts';
 import { type Deadlines, type Expiring, never } from '../net/deadlines.ts';
+import type { LocalAnswer } from '../protocol/codec.ts';
 import type { Fields } from '../protocol/fields.ts';
 import { errorCode, type ErrorCode } from '../protocol/http2/error-code.ts';
-import { makeField } from '../protocol/http2/field.ts';
 import type { FieldList } from '../protocol/http2/field-list.ts';
+import { http2Codec } from '../protocol/http2/http2-codec.ts';
 import type { Http2Stream, StreamConsumer } from '../protocol/http2/http2-stream.ts';
 import { connectedFields, declinedFields } from '../protocol/translation/extended-connect.ts';
 import { responseFields, trailerFields } from '../protocol/translation/to-http2.ts';
-import type {
-  LocalAnswer,
-  RequestHandler,
-  ResponseHead,
-  ServerStream,
-  ServerTimeouts,
-} from './stream.ts';
+import type { RequestHandler, ResponseHead, ServerStream, ServerTimeouts } from './stream.ts';
 import { idleTunnel, slowBody } from './stream.ts';
 
 /** The connection that it stands on. */
@@ -104,22 +99,12 @@ export class Http2ServerStream implements ServerStream, StreamConsumer, Expiring
 
   endResponse(trailers: Fields | undefined): void {
     this.#stream.end(trailers === undefined ? [] : trailerFields(trailers));
-    this.#handler = undefined;
-    if (this.#stream.isBlocked) {
-      this.deadlineMs = this.#deps.deadlines.in(this.#deps.timeouts.idleMs);
-      return;
-    }
-    this.#leave(errorCode.noError);
+    this.#afterResponse();
   }
 
-  reply({ status, fields, body }: LocalAnswer): void {
-    const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body;
-    const list = [makeField(':status', String(status))];
-    for (const [name, value] of fields) list.push(makeField(name.toLowerCase(), value));
-    if (bytes.length > 0) list.push(makeField('content-length', String(bytes.length)));
-    this.#stream.sendHead(list);
-    if (!this.#isHead) this.#stream.send(bytes);
-    this.endResponse(undefined);
+  reply(answer: LocalAnswer): void {
+    http2Codec.localReply(this.#stream, answer, this.#isHead);
+    this.#afterResponse();
   }
 
   abort(): void {
@@ -219,6 +204,15 @@ export class Http2ServerStream implements ServerStream, StreamConsumer, Expiring
     this.deadlineMs = this.#stream.mayReceive
       ? this.#deps.deadlines.in(this.#deps.timeouts.idleMs)
       : never;
+  }
+
+  #afterResponse(): void {
+    this.#handler = undefined;
+    if (this.#stream.isBlocked) {
+      this.deadlineMs = this.#deps.deadlines.in(this.#deps.timeouts.idleMs);
+      return;
+    }
+    this.#leave(errorCode.noError);
   }
 
   /** RFC 9113 §8.1: after a whole response, what is left of the request is not wanted. */

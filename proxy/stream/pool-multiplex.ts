@@ -1,40 +1,26 @@
 /** Connections to one endpoint for protocols with many exchanges at a time: few, filled up, and left in order. */
 
-import type { Clock } from '../../core/index.ts';
-import type { Deadlines } from '../net/deadlines.ts';
-import type { Dialer, DialOutcome } from '../net/dialer.ts';
+import type { DialOutcome } from '../net/dialer.ts';
 import type { Address } from '../net/address.ts';
-import { Http2ClientConnection, type Http2ClientOwner } from './http2-client-connection.ts';
-import { Http2ClientStream } from './http2-client-stream.ts';
-import {
-  type Pool,
-  type PoolOptions,
-  type PoolStats,
-  type PoolWaiter,
-  waitersMax,
-} from './pool.ts';
-
-export interface MultiplexDeps {
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  readonly dialer: Dialer;
-  readonly stats: PoolStats;
-}
+import type { MultiplexProtocol, SharedConnection, SharedOwner } from './exchange-protocol.ts';
+import { type Pool, type PoolDeps, type PoolOptions, type PoolWaiter, waitersMax } from './pool.ts';
 
 /**
  * A new stream goes to the oldest connection that has room, so that a quiet pool shrinks to one. A
  * connection that was made under earlier TLS material, or that its server has sent GOAWAY on, takes no
  * new stream; those that it has go on to their end.
  */
-export class MultiplexPool implements Pool, Http2ClientOwner {
+export class MultiplexPool implements Pool, SharedOwner {
+  readonly #protocol: MultiplexProtocol;
   readonly #options: PoolOptions;
-  readonly #deps: MultiplexDeps;
-  readonly #connections = new Set<Http2ClientConnection>();
+  readonly #deps: PoolDeps;
+  readonly #connections = new Set<SharedConnection>();
   readonly #waiters: PoolWaiter[] = [];
   #dialing = 0;
   #isClosed = false;
 
-  constructor(options: PoolOptions, deps: MultiplexDeps) {
+  constructor(protocol: MultiplexProtocol, options: PoolOptions, deps: PoolDeps) {
+    this.#protocol = protocol;
     this.#options = options;
     this.#deps = deps;
   }
@@ -46,7 +32,7 @@ export class MultiplexPool implements Pool, Http2ClientOwner {
   acquire(waiter: PoolWaiter): void {
     const connection = this.#waiters.length === 0 ? this.#withRoom() : undefined;
     if (connection !== undefined) {
-      waiter.onConnection(new Http2ClientStream(connection));
+      waiter.onConnection(connection.newStream());
       return;
     }
     if (this.#waiters.length >= waitersMax || this.#isClosed) {
@@ -75,9 +61,9 @@ export class MultiplexPool implements Pool, Http2ClientOwner {
     for (const connection of this.#connections) connection.close();
   }
 
-  onRoom(connection: Http2ClientConnection): void {
+  onRoom(connection: SharedConnection): void {
     while (connection.mayOpen && this.#waiters.length > 0) {
-      this.#waiters.shift()?.onConnection(new Http2ClientStream(connection));
+      this.#waiters.shift()?.onConnection(connection.newStream());
     }
     if (this.#waiters.length > 0) this.#dialIfNeeded();
   }
@@ -86,7 +72,7 @@ export class MultiplexPool implements Pool, Http2ClientOwner {
     this.#deps.stats.protocolErrors += 1;
   }
 
-  onConnectionLost(connection: Http2ClientConnection): void {
+  onConnectionLost(connection: SharedConnection): void {
     if (!this.#connections.delete(connection)) return;
     this.#deps.stats.connectionsActive -= 1;
     // A server that accepts and then breaks off before its first word would be dialled for ever.
@@ -96,7 +82,7 @@ export class MultiplexPool implements Pool, Http2ClientOwner {
     if (!this.#isClosed) this.#dialIfNeeded();
   }
 
-  #withRoom(): Http2ClientConnection | undefined {
+  #withRoom(): SharedConnection | undefined {
     for (const connection of this.#connections) if (connection.mayOpen) return connection;
     return undefined;
   }
@@ -129,12 +115,7 @@ export class MultiplexPool implements Pool, Http2ClientOwner {
     stats.connectionsOpened += 1;
     stats.connectionsActive += 1;
     const deps = { ...this.#deps, timeouts: this.#options.timeouts };
-    const connection = new Http2ClientConnection(
-      outcome.connection,
-      outcome.generation,
-      this,
-      deps,
-    );
+    const connection = this.#protocol.connect(outcome.connection, outcome.generation, this, deps);
     this.#connections.add(connection);
     if (this.#isClosed) connection.close();
   }

@@ -2,9 +2,10 @@
 
 import type { Dialer, DialOutcome } from '../net/dialer.ts';
 import type { Address } from '../net/address.ts';
-import { ClientConnection, type ConnectionOwner } from './client-connection.ts';
+import type { ExclusiveConnection, ExclusiveOwner, PingPongProtocol } from './exchange-protocol.ts';
 import {
   type Pool,
+  type PoolDeps,
   type PoolOptions,
   type PoolStats,
   type PoolWaiter,
@@ -15,20 +16,24 @@ import {
  * Newest first, so that a quiet pool shrinks from its old end. A connection made under earlier TLS
  * material takes no new exchange: who we are and whom we trust is then checked again.
  */
-export class PingPongPool implements Pool, ConnectionOwner {
+export class PingPongPool implements Pool, ExclusiveOwner {
+  readonly #protocol: PingPongProtocol;
   readonly #options: PoolOptions;
+  readonly #deps: PoolDeps;
   readonly #dialer: Dialer;
   readonly #stats: PoolStats;
-  readonly #idle: ClientConnection[] = [];
-  readonly #all = new Set<ClientConnection>();
+  readonly #idle: ExclusiveConnection[] = [];
+  readonly #all = new Set<ExclusiveConnection>();
   readonly #waiters: PoolWaiter[] = [];
   #dialing = 0;
   #isClosed = false;
 
-  constructor(options: PoolOptions, dialer: Dialer, stats: PoolStats) {
+  constructor(protocol: PingPongProtocol, options: PoolOptions, deps: PoolDeps) {
+    this.#protocol = protocol;
     this.#options = options;
-    this.#dialer = dialer;
-    this.#stats = stats;
+    this.#deps = deps;
+    this.#dialer = deps.dialer;
+    this.#stats = deps.stats;
   }
 
   get endpoint(): Address {
@@ -68,7 +73,7 @@ export class PingPongPool implements Pool, ConnectionOwner {
     for (const stream of this.#all) stream.close();
   }
 
-  onExchangeOver(stream: ClientConnection): void {
+  onExchangeOver(stream: ExclusiveConnection): void {
     if (this.#isClosed || stream.generation !== this.#dialer.generation()) {
       stream.close();
       return;
@@ -83,7 +88,7 @@ export class PingPongPool implements Pool, ConnectionOwner {
     this.#stats.connectionsIdle += 1;
   }
 
-  onConnectionLost(stream: ClientConnection): void {
+  onConnectionLost(stream: ExclusiveConnection): void {
     if (!this.#all.delete(stream)) return;
     this.#stats.connectionsActive -= 1;
     const at = this.#idle.indexOf(stream);
@@ -96,7 +101,7 @@ export class PingPongPool implements Pool, ConnectionOwner {
     if (hasRoom && this.#waiters.length > this.#dialing && !this.#isClosed) this.#dial();
   }
 
-  #takeIdle(): ClientConnection | undefined {
+  #takeIdle(): ExclusiveConnection | undefined {
     const generation = this.#dialer.generation();
     for (;;) {
       const stream = this.#idle.pop();
@@ -123,7 +128,10 @@ export class PingPongPool implements Pool, ConnectionOwner {
     this.#stats.connectionsOpened += 1;
     this.#stats.connectionsActive += 1;
     const { connection, generation } = outcome;
-    const stream = new ClientConnection(connection, generation, this, this.#options.timeouts);
+    const stream = this.#protocol.connect(connection, generation, this, {
+      ...this.#deps,
+      timeouts: this.#options.timeouts,
+    });
     this.#all.add(stream);
     // A swap of secrets during the handshake is no fault of the connection: who waits may have it.
     const waiter = this.#waiters.shift();

@@ -1,6 +1,8 @@
 /** Connections to one endpoint, as requests ask for them. */
 
-import type { DialFailure } from '../net/dialer.ts';
+import type { Clock } from '../../core/index.ts';
+import type { Deadlines } from '../net/deadlines.ts';
+import type { Dialer, DialFailure } from '../net/dialer.ts';
 import type { Address } from '../net/address.ts';
 import type { ClientStream, ClientTimeouts } from './stream.ts';
 
@@ -25,6 +27,13 @@ export interface PoolOptions {
   readonly endpoint: Address;
   readonly connectionsMax: number;
   readonly timeouts: ClientTimeouts;
+}
+
+export interface PoolDeps {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly dialer: Dialer;
+  readonly stats: PoolStats;
 }
 
 export interface PoolStats {

@@ -2,20 +2,18 @@
 
 import type { Buffer } from 'node:buffer';
 import type { Connection, ConnectionListener } from '../net/connection.ts';
+import type { LocalAnswer } from '../protocol/codec.ts';
 import type { Fields } from '../protocol/fields.ts';
-import { encodeChunk, lastChunk } from '../protocol/http1/encode-chunk.ts';
-import { encodeResponseHead } from '../protocol/http1/encode-head.ts';
+import { http1Codec } from '../protocol/http1/http1-codec.ts';
 import type { Http1ErrorEvent } from '../protocol/http1/http1-event.ts';
-import { encodeLocalReply } from '../protocol/http1/local-reply.ts';
-import { RequestDecoder } from '../protocol/http1/request-decoder.ts';
 import type { RequestHead as Http1RequestHead } from '../protocol/http1/request-head.ts';
 import { encodeTranslatedResponseHead } from '../protocol/translation/response-to-http1.ts';
+import type { Drainable, ServerOwner } from './exchange-protocol.ts';
 import { responseEdits, responseFraming } from './response-framing.ts';
 import {
   type ClientAbort,
   hasBody,
   idleTunnel,
-  type LocalAnswer,
   type RequestFailure,
   type RequestHandler,
   type RequestListener,
@@ -25,18 +23,15 @@ import {
   slowBody,
 } from './stream.ts';
 
-/** Who keeps account of open connections. */
-export interface ServerConnectionOwner {
-  onConnectionClosed(connection: ServerConnection): void;
-}
+const { encode } = http1Codec;
 
 /** Pulls the decoder only as far as the request under way goes, which keeps pipelined requests in order. */
-export class ServerConnection implements ConnectionListener, ServerStream {
+export class ServerConnection implements ConnectionListener, ServerStream, Drainable {
   readonly #connection: Connection;
   readonly #listener: RequestListener;
-  readonly #owner: ServerConnectionOwner;
+  readonly #owner: Pick<ServerOwner, 'onConnectionClosed'>;
   readonly #timeouts: ServerTimeouts;
-  readonly #decoder = new RequestDecoder();
+  readonly #decoder = http1Codec.decode.requests();
   #handler: RequestHandler | undefined;
   /** Of the request under way; none where what came is no request. */
   #head: Http1RequestHead | undefined;
@@ -56,7 +51,7 @@ export class ServerConnection implements ConnectionListener, ServerStream {
   constructor(
     connection: Connection,
     listener: RequestListener,
-    owner: ServerConnectionOwner,
+    owner: Pick<ServerOwner, 'onConnectionClosed'>,
     timeouts: ServerTimeouts,
   ) {
     this.#connection = connection;
@@ -79,7 +74,7 @@ export class ServerConnection implements ConnectionListener, ServerStream {
     // RFC 9110 §15.2: a client of HTTP/1.0 does not know 1xx.
     if (this.#head?.minorVersion !== 1) return;
     this.#send(
-      head.protocol === 'http1' ? encodeResponseHead(head) : encodeTranslatedResponseHead(head),
+      head.protocol === 'http1' ? encode.responseHead(head) : encodeTranslatedResponseHead(head),
     );
   }
 
@@ -97,17 +92,17 @@ export class ServerConnection implements ConnectionListener, ServerStream {
     const edits = responseEdits(request, framing, this.#keepsAlive);
     return this.#send(
       head.protocol === 'http1'
-        ? encodeResponseHead(head, edits)
+        ? encode.responseHead(head, edits)
         : encodeTranslatedResponseHead(head, edits),
     );
   }
 
   sendBody(bytes: Buffer): boolean {
-    return this.#send(this.#isResponseChunked ? encodeChunk(bytes) : bytes);
+    return this.#send(this.#isResponseChunked ? encode.body(bytes) : bytes);
   }
 
   endResponse(trailers: Fields | undefined): void {
-    if (this.#isResponseChunked) this.#send(lastChunk(trailers));
+    if (this.#isResponseChunked) this.#send(encode.end(trailers));
     this.#end(this.#keepsAlive);
   }
 
@@ -116,7 +111,7 @@ export class ServerConnection implements ConnectionListener, ServerStream {
     const head = this.#head;
     const keepsAlive = head?.keepAlive === true && this.#isRequestEnded && !this.#isDraining;
     this.#send(
-      encodeLocalReply({
+      http1Codec.localReply({
         status,
         body,
         headers: fields,
@@ -131,7 +126,7 @@ export class ServerConnection implements ConnectionListener, ServerStream {
   openTunnel(head: ResponseHead): boolean {
     if (head.protocol !== 'http1') return true;
     const { upgrade } = head;
-    const hasRoom = this.#send(encodeResponseHead(head, upgrade === undefined ? {} : { upgrade }));
+    const hasRoom = this.#send(encode.responseHead(head, upgrade === undefined ? {} : { upgrade }));
     this.#decoder.openTunnel();
     this.#isTunnel = true;
     this.#isRequestEnded = false;

@@ -5,8 +5,9 @@
 
 import type { Buffer } from 'node:buffer';
 import type { Connection } from '../net/connection.ts';
+import type { LocalAnswer } from '../protocol/codec.ts';
 import type { Fields } from '../protocol/fields.ts';
-import type { HeaderField, HeadEdits } from '../protocol/http1/head-edits.ts';
+import type { HeadEdits } from '../protocol/http1/head-edits.ts';
 import type { RequestHead as Http1RequestHead } from '../protocol/http1/request-head.ts';
 import type { ResponseHead as Http1ResponseHead } from '../protocol/http1/response-head.ts';
 import type { Http2RequestHead } from '../protocol/http2/request-head.ts';
@@ -45,12 +46,6 @@ export interface ServerStream {
   openTunnel(head: ResponseHead): boolean;
   /** The server's side of a tunnel has ended; the client may send on. */
   endTunnel(): void;
-}
-
-export interface LocalAnswer {
-  readonly status: number;
-  readonly fields: readonly HeaderField[];
-  readonly body: string | Buffer;
 }
 
 /**

@@ -1,11 +1,11 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, test } from 'vitest';
 import { detectProtocol, protocolOfAlpn } from './detect-protocol.ts';
-import { http1Matcher } from './http1-matcher.ts';
-import { http2Matcher } from './http2-matcher.ts';
+import { http1Codec } from '../http1/http1-codec.ts';
+import { http2Codec } from '../http2/http2-codec.ts';
 import { detectBytesMax } from './protocol-matcher.ts';
 
-const table = [http2Matcher, http1Matcher];
+const table = [http2Codec, http1Codec];
 
 function detected(text: string): string {
   const detection = detectProtocol(table, Buffer.from(text, 'latin1'));
@@ -59,8 +59,8 @@ describe('by the first bytes', () => {
 });
 
 test('ALPN settles it, where it names what is in the table', () => {
-  expect(protocolOfAlpn(table, 'h2')).toBe(http2Matcher);
-  expect(protocolOfAlpn(table, 'http/1.1')).toBe(http1Matcher);
+  expect(protocolOfAlpn(table, 'h2')).toBe(http2Codec);
+  expect(protocolOfAlpn(table, 'http/1.1')).toBe(http1Codec);
   expect(protocolOfAlpn(table, 'redis/1')).toBe(undefined);
   expect(protocolOfAlpn(table, undefined)).toBe(undefined);
 });

@@ -1,6 +1,6 @@
 /** The body of one message, however it is framed, as a series of slices and an end. */
 
-import { needMore } from '../codec.ts';
+import { needMore } from '../byte-decoder.ts';
 import { ChunkedDecoder } from './chunked-decoder.ts';
 import type { Http1BodyEvent } from './http1-event.ts';
 import type { Http1Limits } from './limits.ts';

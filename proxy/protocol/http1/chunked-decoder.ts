@@ -8,7 +8,7 @@ import { ChunkExtensionScanner } from './chunk-extension.ts';
 import { formatOctet, hexValue, octet } from './octets.ts';
 import type { ReceiveBuffer } from './receive-buffer.ts';
 import { forbiddenTrailer } from './trailer-fields.ts';
-import { needMore } from '../codec.ts';
+import { needMore } from '../byte-decoder.ts';
 
 export class ChunkedDecoder {
   readonly #limits: Http1Limits;

@@ -1,7 +1,7 @@
 /** What the HTTP/1.1 decoders answer, and every reason for which they refuse a message. */
 
 import type { Buffer } from 'node:buffer';
-import type { NeedMore } from '../codec.ts';
+import type { NeedMore } from '../byte-decoder.ts';
 import type { HeaderBlock } from './header-block.ts';
 
 export type Http1ErrorCode =

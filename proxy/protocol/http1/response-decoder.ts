@@ -1,7 +1,7 @@
 /** Responses out of the bytes of one upstream connection, each for a request that was announced. */
 
 import type { Buffer } from 'node:buffer';
-import { type ByteDecoder, type NeedMore, needMore } from '../codec.ts';
+import { type ByteDecoder, type NeedMore, needMore } from '../byte-decoder.ts';
 import { BodyDecoder } from './body-decoder.ts';
 import { FieldScanner } from './field-scanner.ts';
 import { asBadGateway, type Http1BodyEvent, type Http1ErrorEvent, refuse } from './http1-event.ts';

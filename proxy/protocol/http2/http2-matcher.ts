@@ -1,15 +1,9 @@
 /** HTTP/2 by its connection preface (RFC 9113 §3.4), which every client sends first. */
 
 import { Buffer } from 'node:buffer';
-import type { Match, ProtocolMatcher } from './protocol-matcher.ts';
+import type { Match } from '../detect/protocol-matcher.ts';
 
-export const http2Matcher: ProtocolMatcher & { readonly name: 'http2' } = {
-  name: 'http2',
-  alpn: 'h2',
-  match,
-};
-
-function match(bytes: Buffer): Match {
+export function matchHttp2(bytes: Buffer): Match {
   const length = Math.min(bytes.length, preface.length);
   if (bytes.compare(preface, 0, length, 0, length) !== 0) return 'no';
   return bytes.length < preface.length ? 'need_more' : 'yes';

@@ -4,15 +4,9 @@
  */
 
 import type { Buffer } from 'node:buffer';
-import type { Match, ProtocolMatcher } from './protocol-matcher.ts';
+import type { Match } from '../detect/protocol-matcher.ts';
 
-export const http1Matcher: ProtocolMatcher & { readonly name: 'http1' } = {
-  name: 'http1',
-  alpn: 'http/1.1',
-  match,
-};
-
-function match(bytes: Buffer): Match {
+export function matchHttp1(bytes: Buffer): Match {
   const lineEnd = bytes.indexOf(lineFeed);
   const end = lineEnd === -1 ? bytes.length : lineEnd;
   const methodEnd = bytes.indexOf(space);

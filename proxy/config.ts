@@ -6,6 +6,7 @@ import type { ChainConfig } from './chain-config.ts';
 import { nameField, peersField } from './config-fields.ts';
 import { chainsOf, listenerSchema } from './listener-config.ts';
 import { protocolNames } from './proxy/protocols.ts';
+import { timeoutsSchema } from './timeouts-config.ts';
 
 export type ProxyConfig = z.output<typeof proxySchema>;
 export type ClusterConfig = ProxyConfig['clusters'][number];
@@ -36,26 +37,6 @@ const clusterSchema = z.strictObject({
   protocol: z.enum(protocolNames).default('http1'),
   // Far above what one endpoint serves at once with one request per connection, far below the ports there are.
   connectionsMax: z.int().min(1).max(60_000).default(1024),
-});
-
-const timeoutsSchema = z.strictObject({
-  connect: durationField.default(5000),
-  /** From the last byte of a request to the head of its response, and between two pieces of a body. */
-  response: durationField.default(60_000),
-  /** How long a client may take over a request's head. */
-  head: durationField.default(30_000),
-  /** A connection on which nothing happens. Longer downstream than upstream, so that we never race our own peer. */
-  idle: durationField.default(75_000),
-  upstreamIdle: durationField.default(30_000),
-  /** A tunnel through which nothing goes either way. WebSocket peers ping each other far more often. */
-  tunnelIdle: durationField.default(300_000),
-  drain: durationField.default(10_000),
-  /** From the accepted connection to the end of its PROXY header and its ClientHello, where they are looked for. */
-  firstBytes: durationField.default(10_000),
-  /** Until it is known what a client of a listener with `protocol: auto` speaks; then it is unknown. */
-  detect: durationField.default(10_000),
-  /** A handshake is two round trips; a peer that needs longer is holding a descriptor for nothing. */
-  handshake: durationField.default(10_000),
 });
 
 const tlsSchema = z.strictObject({

@@ -36,6 +36,7 @@ import { createPoolStats, createProxyStats, type ProxyStats } from './proxy/stat
 import { type SdsClient, startSdsClient } from './sds/sds-client.ts';
 import type { ExchangeProtocol } from './stream/exchange-protocol.ts';
 import type { PoolStats } from './stream/pool.ts';
+import { waitMsMaxOf } from './timeouts-config.ts';
 
 export interface ProxyDeps {
   readonly clock: Clock;
@@ -175,7 +176,12 @@ function startClusters(config: ProxyConfig, deps: ClusterDeps): ReadonlyMap<stri
       cluster.name,
       deps.scope.add(
         new Cluster(
-          { ...cluster, protocol: protocolOf(cluster), timeouts },
+          {
+            ...cluster,
+            protocol: protocolOf(cluster),
+            timeouts,
+            waitMsMax: waitMsMaxOf(config.timeouts),
+          },
           { clock: deps.clock, deadlines: deps.connections.deadlines, dialer, stats: counters },
         ),
       ),

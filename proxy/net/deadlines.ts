@@ -28,6 +28,11 @@ export class Deadlines {
     return this.#nowMs + sweepMs + delayMs;
   }
 
+  /** Whether it is due, for who keeps several and shows the first. */
+  hasPassed(deadlineMs: number): boolean {
+    return deadlineMs <= this.#nowMs;
+  }
+
   add(member: Expiring): void {
     this.#members.add(member);
     if (this.#timer !== undefined) return;

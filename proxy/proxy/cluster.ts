@@ -14,6 +14,8 @@ export interface ClusterOptions {
   readonly endpoints: readonly Address[] | 'original';
   readonly connectionsMax: number;
   readonly timeouts: ClientTimeouts;
+  /** How long a request may wait for a connection. */
+  readonly waitMsMax: number;
   /** What the endpoints are spoken to in, where what they are sent are requests. */
   readonly protocol: ExchangeProtocol;
 }
@@ -31,14 +33,14 @@ export class Cluster implements Closable {
   #turn = 0;
 
   constructor(options: ClusterOptions, deps: PoolDeps) {
-    const { connectionsMax, timeouts } = options;
+    const { connectionsMax, timeouts, waitMsMax } = options;
     const endpoints = options.endpoints === 'original' ? [] : options.endpoints;
     this.name = options.name;
     this.protocol = options.protocol.codec.name;
     this.#goesOn = options.endpoints === 'original';
     this.attemptsMax = this.#goesOn ? 1 : Math.min(endpoints.length, endpointsTriedMax);
     this.#pools = endpoints.map((endpoint) =>
-      createPool(options.protocol, { endpoint, connectionsMax, timeouts }, deps),
+      createPool(options.protocol, { endpoint, connectionsMax, timeouts, waitMsMax }, deps),
     );
     this.#dialer = deps.dialer;
     this.#stats = deps.stats;

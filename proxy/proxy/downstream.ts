@@ -6,10 +6,9 @@
 import type { Buffer } from 'node:buffer';
 import type { Clock } from '../../core/index.ts';
 import type { AccessLog, AccessRecord } from '../access-log.ts';
-import type { DialFailure } from '../net/dialer.ts';
 import { type Deadlines, type Expiring, never } from '../net/deadlines.ts';
 import type { Fields } from '../protocol/fields.ts';
-import type { Pool, PoolWaiter } from '../stream/pool.ts';
+import type { NoConnection, Pool, PoolWaiter } from '../stream/pool.ts';
 import {
   type ClientAbort,
   type ClientStream,
@@ -162,14 +161,13 @@ export class Downstream
     this.#stream.resumeRequest();
   }
 
-  onNoConnection(code: DialFailure | 'overflow', detail: string): void {
+  onNoConnection(code: NoConnection, detail: string): void {
     const cluster = this.#cluster;
     this.#pool = undefined;
     if (cluster === undefined) return;
     this.fault = `${code}: ${detail}`;
     // Nothing has been sent, so another endpoint may be asked whatever the method.
-    const isEndpointsFault = code !== 'overflow' && code !== 'tls_not_ready';
-    if (isEndpointsFault && this.#attempts < cluster.attemptsMax) {
+    if (!isOurs.has(code) && this.#attempts < cluster.attemptsMax) {
       this.#acquire(cluster, false);
       return;
     }
@@ -359,6 +357,9 @@ export class Downstream
 function isEmptied(head: RequestHead): boolean {
   return head.protocol === 'http2' || head.framing.kind !== 'chunked' || !hasBody(head);
 }
+
+// Faults of no endpoint, so that another one would not do better.
+const isOurs: ReadonlySet<NoConnection> = new Set(['overflow', 'late', 'closed', 'tls_not_ready']);
 
 // RFC 9110 §9.2.2.
 const idempotentMethods: ReadonlySet<string> = new Set([

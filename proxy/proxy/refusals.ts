@@ -1,7 +1,7 @@
 /** What the proxy answers itself: one line of text that says what went wrong and on which side. */
 
-import type { DialFailure } from '../net/dialer.ts';
 import type { LocalAnswer } from '../protocol/codec.ts';
+import type { NoConnection } from '../stream/pool.ts';
 import type { RequestHead, ResponseFailure } from '../stream/stream.ts';
 import { isGrpc } from '../stream/stream.ts';
 import { grpcAnswer } from './grpc.ts';
@@ -18,7 +18,7 @@ export const refusals = {
   dotSegment: { status: 400, text: 'the path has a dot segment' },
   noRoute: { status: 404, text: 'no route matches this path' },
   deadline: { status: 504, text: 'the time that the client allows is over' },
-  noConnection: (cluster: string, code: DialFailure | 'overflow'): Refusal => ({
+  noConnection: (cluster: string, code: NoConnection): Refusal => ({
     status: 503,
     text: `no connection to cluster ${cluster}: ${connectionFaults[code]}`,
   }),
@@ -38,13 +38,15 @@ export function answerOf(refusal: Refusal, head: RequestHead | undefined): Local
   };
 }
 
-const connectionFaults: Readonly<Record<DialFailure | 'overflow', string>> = {
+const connectionFaults: Readonly<Record<NoConnection, string>> = {
   connect: 'the endpoint does not accept connections',
   timeout: 'the endpoint did not accept in time',
   tls: 'the TLS handshake failed',
   tls_not_ready: 'this proxy has no valid certificate yet',
   peer_refused: 'the endpoint is not who it should be',
   overflow: 'too many requests wait already',
+  late: 'none was free in time',
+  closed: 'this proxy is closing',
 };
 
 const responseFaults: Readonly<Record<ResponseFailure['code'], string>> = {

@@ -13,6 +13,7 @@ const cluster = (name: string): Cluster =>
       endpoints: [{ host: '127.0.0.1', port: 1 }],
       connectionsMax: 1,
       timeouts: { responseMs: 1, idleMs: 1 },
+      waitMsMax: 1,
       protocol: http1Protocol,
     },
     {

@@ -117,6 +117,7 @@ export function createPoolStats(): PoolStats {
     peersUntrusted: 0,
     superseded: 0,
     overflows: 0,
+    waitTimeouts: 0,
     protocolErrors: 0,
   };
 }

@@ -3,7 +3,8 @@
 import type { DialOutcome } from '../net/dialer.ts';
 import type { Address } from '../net/address.ts';
 import type { MultiplexProtocol, SharedConnection, SharedOwner } from './exchange-protocol.ts';
-import { type Pool, type PoolDeps, type PoolOptions, type PoolWaiter, waitersMax } from './pool.ts';
+import type { NoConnection, Pool, PoolDeps, PoolOptions, PoolWaiter } from './pool.ts';
+import { PoolWaiters, waitersMax } from './pool-waiters.ts';
 
 /**
  * A new stream goes to the oldest connection that has room, so that a quiet pool shrinks to one. A
@@ -15,7 +16,7 @@ export class MultiplexPool implements Pool, SharedOwner {
   readonly #options: PoolOptions;
   readonly #deps: PoolDeps;
   readonly #connections = new Set<SharedConnection>();
-  readonly #waiters: PoolWaiter[] = [];
+  readonly #waiters: PoolWaiters;
   #dialing = 0;
   #isClosed = false;
 
@@ -23,6 +24,9 @@ export class MultiplexPool implements Pool, SharedOwner {
     this.#protocol = protocol;
     this.#options = options;
     this.#deps = deps;
+    this.#waiters = new PoolWaiters(deps.deadlines, options.waitMsMax, () => {
+      deps.stats.waitTimeouts += 1;
+    });
   }
 
   get endpoint(): Address {
@@ -30,23 +34,25 @@ export class MultiplexPool implements Pool, SharedOwner {
   }
 
   acquire(waiter: PoolWaiter): void {
-    const connection = this.#waiters.length === 0 ? this.#withRoom() : undefined;
+    const connection = this.#waiters.count === 0 ? this.#withRoom() : undefined;
     if (connection !== undefined) {
       waiter.onConnection(connection.newStream());
       return;
     }
-    if (this.#waiters.length >= waitersMax || this.#isClosed) {
+    if (this.#isClosed) {
+      waiter.onNoConnection('closed', 'the proxy is closing');
+      return;
+    }
+    if (!this.#waiters.add(waiter)) {
       this.#deps.stats.overflows += 1;
       waiter.onNoConnection('overflow', `${waitersMax} requests wait for a stream already`);
       return;
     }
-    this.#waiters.push(waiter);
     this.#dialIfNeeded();
   }
 
   cancel(waiter: PoolWaiter): void {
-    const at = this.#waiters.indexOf(waiter);
-    if (at !== -1) this.#waiters.splice(at, 1);
+    this.#waiters.cancel(waiter);
   }
 
   retire(): void {
@@ -58,14 +64,15 @@ export class MultiplexPool implements Pool, SharedOwner {
 
   close(): void {
     this.#isClosed = true;
+    this.#waiters.refuseAll('closed', 'the proxy is closing');
     for (const connection of this.#connections) connection.close();
   }
 
   onRoom(connection: SharedConnection): void {
-    while (connection.mayOpen && this.#waiters.length > 0) {
-      this.#waiters.shift()?.onConnection(connection.newStream());
+    while (connection.mayOpen && this.#waiters.count > 0) {
+      this.#waiters.take()?.onConnection(connection.newStream());
     }
-    if (this.#waiters.length > 0) this.#dialIfNeeded();
+    this.#dialIfNeeded();
   }
 
   onProtocolError(): void {
@@ -77,9 +84,9 @@ export class MultiplexPool implements Pool, SharedOwner {
     this.#deps.stats.connectionsActive -= 1;
     // A server that accepts and then breaks off before its first word would be dialled for ever.
     if (connection.openedCount === 0 && this.#connections.size === 0) {
-      this.#refuseOne('connect', 'the server closed the connection before a stream began');
+      this.#refuse('connect', 'the server closed the connection before a stream began');
     }
-    if (!this.#isClosed) this.#dialIfNeeded();
+    this.#dialIfNeeded();
   }
 
   #withRoom(): SharedConnection | undefined {
@@ -89,11 +96,11 @@ export class MultiplexPool implements Pool, SharedOwner {
 
   /** As many connections as those who wait will mostly need. */
   #dialIfNeeded(): void {
-    if (this.#waiters.length === 0) return;
+    if (this.#waiters.count === 0 || this.#isClosed) return;
     let coming = this.#dialing;
     for (const each of this.#connections) if (!each.isLeaving && !each.isReady) coming += 1;
     while (
-      this.#waiters.length > coming * streamsExpected &&
+      this.#waiters.count > coming * streamsExpected &&
       this.#connections.size + this.#dialing < this.#options.connectionsMax
     ) {
       coming += 1;
@@ -108,7 +115,7 @@ export class MultiplexPool implements Pool, SharedOwner {
     if (outcome.kind === 'failed') {
       stats.connectionsFailed += 1;
       if (outcome.code === 'peer_refused') stats.peersRefused += 1;
-      this.#refuseOne(outcome.code, outcome.detail);
+      this.#refuse(outcome.code, outcome.detail);
       this.#dialIfNeeded();
       return;
     }
@@ -120,8 +127,10 @@ export class MultiplexPool implements Pool, SharedOwner {
     if (this.#isClosed) connection.close();
   }
 
-  #refuseOne(code: Parameters<PoolWaiter['onNoConnection']>[0], detail: string): void {
-    this.#waiters.shift()?.onNoConnection(code, detail);
+  /** With no connection and none to come, all who wait are told the same, and else the first. */
+  #refuse(code: NoConnection, detail: string): void {
+    if (this.#connections.size + this.#dialing === 0) this.#waiters.refuseAll(code, detail);
+    else this.#waiters.refuseOne(code, detail);
   }
 }
 

@@ -16,7 +16,11 @@ beforeAll(async () => {
 });
 afterAll(() => mesh.close());
 
-function start(ports: readonly number[], more: Record<string, unknown> = {}): Promise<TestSidecar> {
+function start(
+  ports: readonly number[],
+  more: Record<string, unknown> = {},
+  timeouts: Record<string, string> = {},
+): Promise<TestSidecar> {
   return mesh.sidecar(undefined, {
     listeners: [
       {
@@ -28,7 +32,7 @@ function start(ports: readonly number[], more: Record<string, unknown> = {}): Pr
       },
     ],
     clusters: [{ name: 'app', endpoints: ports.map((port) => `127.0.0.1:${port}`), ...more }],
-    timeouts: { drain: '50ms' },
+    timeouts: { drain: '50ms', ...timeouts },
   });
 }
 
@@ -43,6 +47,25 @@ test('at its bound requests wait in turn for the connections there are', async (
   expect(answers.map((answer) => answer.status)).toEqual(Array.from({ length: 20 }, () => 200));
   expect(app.sockets.length).toBeLessThanOrEqual(2);
   expect(await pool(sidecar)).toMatchObject({ connectionsOpened: app.sockets.length });
+});
+
+test('nobody waits longer than allowed for a connection that others hold', async () => {
+  let answer = (): void => {};
+  const app = await mesh.server((socket) => {
+    socket.once('data', () => {
+      answer = () => void socket.write(okResponse('x'));
+    });
+  });
+  const timeouts = { connect: '100ms', wait: '300ms' };
+  const sidecar = await start([app.port], { connectionsMax: 1 }, timeouts);
+  const first = get(sidecar.port('in'), '/first');
+  await until(() => app.sockets.length === 1);
+  const late = await get(sidecar.port('in'), '/late');
+  expect(late.status).toBe(503);
+  expect(late.body).toBe('no connection to cluster app: none was free in time\n');
+  expect(await pool(sidecar)).toMatchObject({ waitTimeouts: 1, connectionsActive: 1 });
+  answer();
+  expect((await first).status).toBe(200);
 });
 
 test('endpoints take turns, and one that is gone costs no request', async () => {

@@ -3,14 +3,8 @@
 import type { Dialer, DialOutcome } from '../net/dialer.ts';
 import type { Address } from '../net/address.ts';
 import type { ExclusiveConnection, ExclusiveOwner, PingPongProtocol } from './exchange-protocol.ts';
-import {
-  type Pool,
-  type PoolDeps,
-  type PoolOptions,
-  type PoolStats,
-  type PoolWaiter,
-  waitersMax,
-} from './pool.ts';
+import type { Pool, PoolDeps, PoolOptions, PoolStats, PoolWaiter } from './pool.ts';
+import { PoolWaiters, waitersMax } from './pool-waiters.ts';
 
 /**
  * Newest first, so that a quiet pool shrinks from its old end. A connection made under earlier TLS
@@ -24,16 +18,20 @@ export class PingPongPool implements Pool, ExclusiveOwner {
   readonly #stats: PoolStats;
   readonly #idle: ExclusiveConnection[] = [];
   readonly #all = new Set<ExclusiveConnection>();
-  readonly #waiters: PoolWaiter[] = [];
+  readonly #waiters: PoolWaiters;
   #dialing = 0;
   #isClosed = false;
 
   constructor(protocol: PingPongProtocol, options: PoolOptions, deps: PoolDeps) {
+    const { deadlines, dialer, stats } = deps;
     this.#protocol = protocol;
     this.#options = options;
     this.#deps = deps;
-    this.#dialer = deps.dialer;
-    this.#stats = deps.stats;
+    this.#dialer = dialer;
+    this.#stats = stats;
+    this.#waiters = new PoolWaiters(deadlines, options.waitMsMax, () => {
+      stats.waitTimeouts += 1;
+    });
   }
 
   get endpoint(): Address {
@@ -46,18 +44,20 @@ export class PingPongPool implements Pool, ExclusiveOwner {
       waiter.onConnection(idle);
       return;
     }
-    if (this.#waiters.length >= waitersMax || this.#isClosed) {
+    if (this.#isClosed) {
+      waiter.onNoConnection('closed', 'the proxy is closing');
+      return;
+    }
+    if (!this.#waiters.add(waiter)) {
       this.#stats.overflows += 1;
       waiter.onNoConnection('overflow', `${waitersMax} requests wait for a connection already`);
       return;
     }
-    this.#waiters.push(waiter);
-    if (this.#all.size + this.#dialing < this.#options.connectionsMax) this.#dial();
+    if (this.#hasRoom) this.#dial();
   }
 
   cancel(waiter: PoolWaiter): void {
-    const at = this.#waiters.indexOf(waiter);
-    if (at !== -1) this.#waiters.splice(at, 1);
+    this.#waiters.cancel(waiter);
   }
 
   /** Closes what is idle and outdated. What is in use ends its exchange first. */
@@ -70,6 +70,7 @@ export class PingPongPool implements Pool, ExclusiveOwner {
 
   close(): void {
     this.#isClosed = true;
+    this.#waiters.refuseAll('closed', 'the proxy is closing');
     for (const stream of this.#all) stream.close();
   }
 
@@ -78,7 +79,7 @@ export class PingPongPool implements Pool, ExclusiveOwner {
       stream.close();
       return;
     }
-    const waiter = this.#waiters.shift();
+    const waiter = this.#waiters.take();
     if (waiter !== undefined) {
       waiter.onConnection(stream);
       return;
@@ -97,8 +98,15 @@ export class PingPongPool implements Pool, ExclusiveOwner {
       this.#stats.connectionsIdle -= 1;
     }
     // Somebody may have been waiting for the place that is free now.
-    const hasRoom = this.#all.size + this.#dialing < this.#options.connectionsMax;
-    if (hasRoom && this.#waiters.length > this.#dialing && !this.#isClosed) this.#dial();
+    this.#dialForWaiters();
+  }
+
+  get #hasRoom(): boolean {
+    return this.#all.size + this.#dialing < this.#options.connectionsMax;
+  }
+
+  #dialForWaiters(): void {
+    if (this.#hasRoom && this.#waiters.count > this.#dialing && !this.#isClosed) this.#dial();
   }
 
   #takeIdle(): ExclusiveConnection | undefined {
@@ -122,7 +130,13 @@ export class PingPongPool implements Pool, ExclusiveOwner {
     if (outcome.kind === 'failed') {
       this.#stats.connectionsFailed += 1;
       if (outcome.code === 'peer_refused') this.#stats.peersRefused += 1;
-      this.#waiters.shift()?.onNoConnection(outcome.code, outcome.detail);
+      // With no connection and none to come, all who wait are told the same.
+      if (this.#all.size + this.#dialing === 0) {
+        this.#waiters.refuseAll(outcome.code, outcome.detail);
+      } else {
+        this.#waiters.refuseOne(outcome.code, outcome.detail);
+      }
+      this.#dialForWaiters();
       return;
     }
     this.#stats.connectionsOpened += 1;
@@ -134,7 +148,7 @@ export class PingPongPool implements Pool, ExclusiveOwner {
     });
     this.#all.add(stream);
     // A swap of secrets during the handshake is no fault of the connection: who waits may have it.
-    const waiter = this.#waiters.shift();
+    const waiter = this.#isClosed ? undefined : this.#waiters.take();
     if (waiter === undefined) this.onExchangeOver(stream);
     else waiter.onConnection(stream);
   }

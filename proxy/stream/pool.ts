@@ -14,19 +14,28 @@ export interface Pool {
   cancel(waiter: PoolWaiter): void;
   /** After a swap of secrets: what was made under earlier ones takes no new exchange. */
   retire(): void;
+  /** Refuses who waits, and closes what there is. */
   close(): void;
 }
 
 /** Whoever wants a stream. One of the two is called, maybe inside `acquire`. */
 export interface PoolWaiter {
   onConnection(stream: ClientStream): void;
-  onNoConnection(code: DialFailure | 'overflow', detail: string): void;
+  onNoConnection(code: NoConnection, detail: string): void;
 }
+
+/**
+ * Why there is no connection: no endpoint gave one (a {@link DialFailure}), or the pool has none to give.
+ * `overflow`: too many wait already. `late`: none was free in time. `closed`: the proxy ends.
+ */
+export type NoConnection = DialFailure | 'overflow' | 'late' | 'closed';
 
 export interface PoolOptions {
   readonly endpoint: Address;
   readonly connectionsMax: number;
   readonly timeouts: ClientTimeouts;
+  /** How long a request may wait for a connection. */
+  readonly waitMsMax: number;
 }
 
 export interface PoolDeps {
@@ -50,9 +59,8 @@ export interface PoolStats {
   /** The same because our own certificate in it was replaced too long ago. */
   superseded: number;
   overflows: number;
+  /** Requests that waited for a connection for as long as they may. */
+  waitTimeouts: number;
   /** HTTP/2 servers that broke the protocol's rules, and were left. */
   protocolErrors: number;
 }
-
-// With no connection to be had a longer queue would only be a longer wait before the same answer.
-export const waitersMax = 1024;

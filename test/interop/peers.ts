@@ -4,6 +4,7 @@ import { existsSync, globSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'vitest';
 import { projectRoot } from '../architecture/source-files.ts';
+import { findProgram } from '../programs.ts';
 
 export { findEnvoy } from '../../bench/envoy-wheel.ts';
 
@@ -17,6 +18,12 @@ export function findSpiffePython():
   const installed = globSync(join(environment, 'lib/python3*/site-packages/spiffe/__init__.py'));
   if (!existsSync(command) || installed.length === 0) return undefined;
   return { command, executable: realpathSync(command) };
+}
+
+/** The judge of HTTP/2 that `install-peers.sh` builds, or the machine's own. */
+export function findH2spec(): string | undefined {
+  const built = join(environment, 'bin/h2spec');
+  return existsSync(built) ? built : findProgram('h2spec');
 }
 
 /**

@@ -30,7 +30,12 @@ import { TlsSource } from './net/mtls/tls-source.ts';
 import { WriteTurn } from './net/write-turn.ts';
 import { Cluster } from './proxy/cluster.ts';
 import { RequestIds } from './proxy/request-id.ts';
-import { alpnOf, protocolNamed, protocols } from './proxy/protocols.ts';
+import {
+  alpnOf,
+  protocolNamed,
+  protocols as ownProtocols,
+  type ProtocolTable,
+} from './proxy/protocols.ts';
 import { type ServingListener, startServing } from './proxy/serving-listener.ts';
 import { createPoolStats, createProxyStats, type ProxyStats } from './proxy/stats.ts';
 import { type SdsClient, startSdsClient } from './sds/sds-client.ts';
@@ -44,6 +49,8 @@ export interface ProxyDeps {
   readonly log: Logger;
   /** Where `accessLog: stdout` goes. */
   readonly stdout: Writable;
+  /** What it speaks, in the order in which detection asks; the proxy's own table if not given. */
+  readonly protocols?: ProtocolTable;
 }
 
 export interface RunningProxy extends Closable {
@@ -73,7 +80,7 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
 }
 
 async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Promise<RunningProxy> {
-  const { clock, random, log } = deps;
+  const { clock, random, log, protocols = ownProtocols } = deps;
   const stats = createProxyStats();
   const connections = { deadlines: new Deadlines(clock), writes: new WriteTurn(afterTurn) };
   // Secrets first: listeners and clusters ask this one source at every handshake.
@@ -88,7 +95,15 @@ async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Pro
   scope.onClose(() => tlsSource.close());
   const accessLog = scope.add(openAccessLog(config, deps, scope));
   // Then clusters, so that routes can name them.
-  const clusters = startClusters(config, { clock, log, tlsSource, connections, stats, scope });
+  const clusters = startClusters(config, {
+    clock,
+    log,
+    tlsSource,
+    protocols,
+    connections,
+    stats,
+    scope,
+  });
   scope.onClose(tlsSource.subscribe(() => retireAll(clusters)));
   // Then listeners, which make all of it reachable.
   const timeouts = {
@@ -160,6 +175,7 @@ interface ClusterDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly tlsSource: TlsSource;
+  readonly protocols: ProtocolTable;
   readonly connections: ConnectionDeps;
   readonly stats: ProxyStats;
   readonly scope: Scope;
@@ -178,7 +194,7 @@ function startClusters(config: ProxyConfig, deps: ClusterDeps): ReadonlyMap<stri
         new Cluster(
           {
             ...cluster,
-            protocol: protocolOf(cluster),
+            protocol: protocolOf(cluster, deps.protocols),
             timeouts,
             waitMsMax: waitMsMaxOf(config.timeouts),
           },
@@ -206,13 +222,13 @@ function dialerOf(
   const dialing = { ...connections, log, connectMsMax, proxyProtocol, onEnded };
   if (cluster.tls === undefined) return createDialer(undefined, dialing);
   // ALPN has to say what the cluster is for, and that stands with the listeners that use it.
-  const offered = isRequested(cluster.name, config) ? alpnOf(protocols, cluster.protocol) : [];
+  const offered = isRequested(cluster.name, config) ? alpnOf(deps.protocols, cluster.protocol) : [];
   const policy = parsePeerPolicy(cluster.tls.expect);
   return createDialer({ source, policy, protocols: offered }, dialing);
 }
 
-function protocolOf({ name, protocol }: ClusterConfig): ExchangeProtocol {
-  const found = protocolNamed(protocols, protocol);
+function protocolOf({ name, protocol }: ClusterConfig, table: ProtocolTable): ExchangeProtocol {
+  const found = protocolNamed(table, protocol);
   // The config takes no name that is not in the table.
   if (found === undefined) throw new RangeError(`cluster ${name} speaks ${protocol}`);
   return found;

@@ -31,6 +31,11 @@ export class RateLimit {
     return this.#msUntil(cost);
   }
 
+  /** Gives back up to `cost` of what was taken, within the burst: it turned out to be worth its price. */
+  giveBack(cost: number): void {
+    this.#tokens = Math.min(this.#options.burst, this.#tokens + cost);
+  }
+
   /** How long until `cost` could be taken; 0 for now. Nothing is taken. */
   waitMs(cost: number): number {
     this.#refill();

@@ -29,4 +29,19 @@ export class FloodGuard {
       ? undefined
       : connectionFault(errorCode.enhanceYourCalm, `too many frames that move nothing: ${what}`);
   }
+
+  /**
+   * Something of a message went either way: a head, or DATA that is no crumb of more. Peers that measure the line
+   * have their questions answered at that pace, however fast it is, and cost no more than the message did.
+   */
+  onWork(): void {
+    this.#idleFrames.giveBack(idleFramesPerWork);
+  }
 }
+
+// grpc-go follows each DATA that it receives by a PING, whose answer tells it the delay of the line, and before it gives
+// back what it has read, which is a few bytes where messages are small (its `bdp_estimator.go`, on by default).
+const idleFramesPerWork = 2;
+
+/** A window opened by less is a crumb: it makes us send crumbs (CVE-2019-9511). */
+export const crumbBytes = 64;

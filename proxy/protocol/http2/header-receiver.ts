@@ -106,6 +106,7 @@ export class HeaderReceiver {
     }
     const head = readRequestHead(fields, this.#isEnd, session.allowsExtendedConnect);
     if ('scope' in head) return session.failStream(stream, head);
+    session.guard.onWork();
     stream.expectedBytes = head.contentLength;
     // The state first: whoever answers inside the event then ends a stream that the client has ended.
     if (this.#isEnd) stream.advance('receive_end');
@@ -156,6 +157,7 @@ export class HeaderReceiver {
       return undefined;
     }
     stream.hasHead = true;
+    this.#session.guard.onWork();
     // RFC 9110 §6.4.1: no content, whatever the length says.
     if (head.status === 204 || head.status === 304) stream.isBodiless = true;
     stream.expectedBytes = head.contentLength;

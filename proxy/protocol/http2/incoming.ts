@@ -8,6 +8,7 @@ import {
   type Http2Fault,
   streamFault,
 } from './error-code.ts';
+import { crumbBytes } from './flood-guard.ts';
 import { clientPreface, frameFlag, frameType } from './frame.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { HeaderReceiver } from './header-receiver.ts';
@@ -119,6 +120,7 @@ export class Incoming {
     if (fault !== undefined) return session.failStream(stream, fault);
     // Padding is off our hands at once.
     if (length > payload.length) session.release(stream, length - payload.length);
+    if (payload.length > 0) session.guard.onWork();
     // The state first: whoever answers inside the event then ends a stream that the peer has ended.
     if (isEnd) stream.advance('receive_end');
     stream.receive(payload);
@@ -253,4 +255,3 @@ function onIdleStream(what: string): Http2Fault {
 }
 
 const preface = Buffer.from(clientPreface, 'latin1');
-const crumbBytes = 64;

@@ -39,7 +39,8 @@ export const defaultHttp2Limits: Http2Limits = Object.freeze({
   connectionWindow: 1024 * 1024,
   // Cancelling is normal, by the hundred when a client goes away; to go on with it is an attack (CVE-2023-44487).
   resets: Object.freeze({ perSecond: 50, burst: 500 }),
-  // A PING or a change of settings a second is much; each frame costs us a few microseconds.
+  // A PING or a change of settings a second is much where no message goes either way; what goes gives some back
+  // (`flood-guard.ts`). Each frame costs us a few microseconds.
   idleFrames: Object.freeze({ perSecond: 100, burst: 1000 }),
   interimResponsesMax: 16,
 });

@@ -2,6 +2,7 @@
 
 import type { Buffer } from 'node:buffer';
 import type { Field } from './field.ts';
+import { crumbBytes, type FloodGuard } from './flood-guard.ts';
 import { windowDefault, windowMax } from './frame.ts';
 import { FrameWriter } from './frame-writer.ts';
 import { HpackEncoder } from './hpack/hpack-encoder.ts';
@@ -17,6 +18,11 @@ export class Outgoing {
   /** Streams with something to send that could not go. In the order in which they have their turn. */
   readonly #waiting = new Set<Http2Stream>();
   #isSocketFull = false;
+  readonly #guard: Pick<FloodGuard, 'onWork'>;
+
+  constructor(guard: Pick<FloodGuard, 'onWork'>) {
+    this.#guard = guard;
+  }
 
   get settings(): Readonly<PeerSettings> {
     return this.#settings;
@@ -77,6 +83,8 @@ export class Outgoing {
     this.#window -= bytes.length;
     stream.sendWindow -= bytes.length;
     this.frames.data(stream.id, bytes);
+    // What a window opened by crumbs lets go is the flood itself.
+    if (bytes.length >= crumbBytes || !stream.isBlocked) this.#guard.onWork();
     return true;
   }
 

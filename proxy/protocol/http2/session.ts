@@ -55,7 +55,7 @@ export class Http2Session implements StreamOwner {
   readonly limits: Http2Limits;
   readonly allowsExtendedConnect: boolean;
   readonly guard: FloodGuard;
-  readonly outgoing = new Outgoing();
+  readonly outgoing: Outgoing;
   readonly closed = new ClosedStreams();
   readonly events: SessionEvents;
   readonly streams = new Map<number, Http2Stream>();
@@ -77,6 +77,7 @@ export class Http2Session implements StreamOwner {
     this.limits = options.limits ?? defaultHttp2Limits;
     this.allowsExtendedConnect = options.allowsExtendedConnect ?? false;
     this.guard = new FloodGuard(this.limits, options.clock);
+    this.outgoing = new Outgoing(this.guard);
     this.events = events;
     this.#incoming = new Incoming(this);
     this.#receiveWindow = new ReceiveWindow(this.limits.connectionWindow);

@@ -89,14 +89,18 @@ benchCommand('sds', 'a new root to many SDS streams of one agent, beside a bare 
     const { streams = 5000, profile } = given;
     await benchSds({ ...optionsOf(given), streams, profile }, print);
   });
-benchCommand('agent', 'the first SVID of a workload, a restart with many of them, an idle agent')
+benchCommand(
+  'agent',
+  'the first SVID of a workload, many streams, a restart with many workloads, an idle agent, beside SPIRE',
+)
   .option('--workloads <count>', 'how many a restarted agent serves', positiveInteger, 2000)
+  .option('--streams <count>', 'how many workloads stay, each with a stream', positiveInteger, 1000)
   .option('--quiet <seconds>', 'how long nothing happens before memory is read', positiveNumber, 5)
   .option('--profile <directory>', 'write a CPU profile of the restart there; its figures suffer')
   .action(async (given: GivenOptions) => {
     const { benchAgent } = await import('./agent/agent.ts');
-    const { workloads = 2000, quiet = 5, profile } = given;
-    await benchAgent({ ...optionsOf(given), workloads, quiet, profile }, print);
+    const { workloads = 2000, streams = 1000, quiet = 5, profile } = given;
+    await benchAgent({ ...optionsOf(given), workloads, streams, quiet, profile }, print);
   });
 // Processes that a benchmark starts of itself.
 ownProcess('sds-floor').action(async (file: string) => {

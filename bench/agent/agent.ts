@@ -1,27 +1,35 @@
-/** `bench agent`: how soon a workload has its identity, what a restart with thousands of them takes, and what an idle agent costs. */
+/**
+ * `bench agent`: how soon a workload has its identity, what many streams and a restart with thousands of workloads
+ * take, and what an idle agent costs, beside SPIRE.
+ */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CreateEntry, SpiffeWorkloadAPIService } from '../../api/index.ts';
-import { Scope, systemClock } from '../../core/index.ts';
-import { BenchError } from '../bench-error.ts';
+import { Scope } from '../../core/index.ts';
 import type { ChildProgram } from '../child-program.ts';
 import { closeOnSignal } from '../close-on-signal.ts';
 import { processCpuMicros, residentMiB } from '../cpu-time.ts';
 import { describeMachine, loadAverage } from '../machine.ts';
-import { type Candidate, measureInRounds, type Sample } from '../measurement.ts';
-import { choosePlacement, placeSelf } from '../placement.ts';
+import { type Candidate, measureInRounds, type Row } from '../measurement.ts';
+import { choosePlacement, type Placement, placeSelf } from '../placement.ts';
 import { printProfile } from '../profile.ts';
 import { type BenchOptions, formatRound, type Print, printResult, printStart } from '../report.ts';
-import { spreadOf } from '../statistics.ts';
 import type { Column } from '../table.ts';
-import { type BenchMesh, poolId, startBenchMesh } from './bench-mesh.ts';
-import { fieldsOf, openUnixStream } from './unix-stream.ts';
+import { findTool, outputOf } from '../tool.ts';
+import { type AgentMesh, entriesOfOthers, entryOfMine } from './agent-mesh.ts';
+import { fanOutColumns } from './fan-out.ts';
+import { ofNewEntries, onNewConnections, svidsWithin } from './first-svid.ts';
+import { ofNewProcesses } from './new-process.ts';
+import { restarting, untilHeld } from './restart.ts';
+import { startSignetMesh } from './signet-mesh.ts';
+import { findSpire, type SpirePrograms, startSpireMesh } from './spire-mesh.ts';
+import { workloadStreams } from './workload-streams.ts';
 
 export interface AgentBenchOptions extends BenchOptions {
   readonly workloads: number;
+  readonly streams: number;
   /** How long nothing happens before memory is read, in seconds. */
   readonly quiet: number;
   readonly profile: string | undefined;
@@ -31,6 +39,8 @@ export async function benchAgent(options: AgentBenchOptions, print: Print): Prom
   const startedAt = new Date().toISOString();
   const machine = describeMachine();
   printStart(print, `agent: first SVIDs, then ${options.workloads} of them at once`, machine);
+  const spire = findSpire();
+  if (spire === undefined) print('no SPIRE: bench/agent/install-peers.sh builds it');
   const placement = choosePlacement();
   const scope = new Scope();
   const release = closeOnSignal(scope);
@@ -38,53 +48,47 @@ export async function benchAgent(options: AgentBenchOptions, print: Print): Prom
     placeSelf(placement);
     const directory = mkdtempSync(join(tmpdir(), 'signet-bench-'));
     scope.onClose(() => rmSync(directory, { recursive: true }));
-    const mesh = await startBenchMesh(directory, placement, scope);
-    const { admin, socket } = mesh;
-    await admin.createEntry(entryOf('mine', mine));
-    const quietAgent = await mesh.startAgent();
-    await svidsWithin(socket, 1);
-    const idle = await idling(quietAgent, options.quiet);
-    await quietAgent.close();
+    const meshes = await startMeshes(directory, placement, spire, options.workloads, scope);
+    for (const mesh of meshes) await mesh.createEntry(entryOfMine('mine'));
 
-    const others = Array.from({ length: options.workloads - 1 }, (_, at) =>
-      entryOf(`other-${at}`, 'unix:user:nobody-here'),
-    );
-    await admin.importEntries({ entries: others });
-    const agent = await mesh.startAgent();
-    await untilHeld(mesh, options.workloads);
-    const candidates = [
-      timing('agent: first SVID on a new connection', agent, {
-        prepare: async () => {},
-        timed: () => svidsWithin(socket, 1),
-      }),
-      timing('agent: SVID of a new entry, from the CA', agent, newEntries(mesh)),
-    ].filter(({ name }) => name.includes(options.only));
-    const rows = await measureInRounds(candidates, {
-      ...options,
-      progress: (round, samples) => print(formatRound(round, options, samples, columns[0])),
+    const rounds = new Rounds(options, print);
+    await withAgents(meshes, 1, async (running) => {
+      const idles = running.map(({ mesh, agent }) => idling(mesh, agent, options.quiet));
+      await rounds.measure(idles, 'rssMiB');
+      const streams = new Scope();
+      scope.add(streams);
+      const fanOuts: Candidate[] = [];
+      for (const { mesh, agent } of running) {
+        fanOuts.push(await workloadStreams(mesh, agent, options.streams, streams));
+      }
+      await rounds.measure(fanOuts, 'fanOutMs');
+      await streams.close();
     });
-    await agent.close();
 
-    const storm = await restarted(mesh, options);
-    const { seconds, rounds } = options;
-    const notes = [
-      `${placement.description}; figures are median (least–most) of ${rounds} rounds of ${seconds} s; p99 is of all tries of a round`,
-      `programs are built first, as the package is; the node has ${options.workloads} entries, of which this process fits one, as a workload does`,
-      'a new connection is attested anew, whatever process makes it: kernel, /proc and entries are asked each time; the time begins before the socket is opened',
-      'a new entry: from the call of the admin API to the SVID at a workload: a durable record, 10 ms in which changes gather, the push, a key, a signature and its durable record, and back; the entry before it is deleted first, out of the time',
-      `restart: from the socket of a newly started agent, with no cache, until it holds all SVIDs and each of ${options.workloads} connections, opened at once, has its own; attestation of the node and of each connection, keys and requests are part of it`,
-      'tried again: calls that were told to come back, as all are that come before the first push of the CA; any other refusal ends the measurement',
-      `idle: one workload's SVID held and nobody connected, over ${options.quiet} s`,
-    ];
+    const others = entriesOfOthers(options.workloads - 1);
+    if (others.length > 0) for (const mesh of meshes) await mesh.importEntries(others);
+    const python = findPython();
+    await withAgents(meshes, options.workloads, async (running) => {
+      const firsts = running.flatMap(({ mesh, agent }) => [
+        onNewConnections(mesh, agent),
+        ...(python === undefined ? [] : [ofNewProcesses(mesh, agent, python)]),
+        ofNewEntries(mesh, agent),
+      ]);
+      await rounds.measure(firsts, 'p99Ms');
+    });
+    const restarts = meshes.map((mesh) => restarting(mesh, options.workloads, options.profile));
+    await rounds.measure(restarts, 'stormMs');
+
+    const { seconds } = options;
     const result = {
       benchmark: 'agent',
       startedAt,
       machine,
       seconds,
-      rounds,
+      rounds: options.rounds,
       loadAverageAtEnd: loadAverage(),
-      notes,
-      rows: [...rows, ...[idle, storm].map(rowOf)],
+      notes: notesOf(options, placement, { spire, python }),
+      rows: rounds.rows,
     };
     printResult(print, result, columns, options.json);
   } finally {
@@ -94,175 +98,126 @@ export async function benchAgent(options: AgentBenchOptions, print: Print): Prom
   if (options.profile !== undefined) printProfile(print, options.profile);
 }
 
-function rowOf({ row, figures }: Sample) {
-  const spreads = Object.entries(figures).map(
-    ([name, value]) => [name, spreadOf([value])] as const,
-  );
-  return { name: row, figures: Object.fromEntries(spreads) };
+async function startMeshes(
+  directory: string,
+  placement: Placement,
+  spire: SpirePrograms | undefined,
+  workloads: number,
+  scope: Scope,
+): Promise<readonly AgentMesh[]> {
+  const ours = await startSignetMesh(directory, placement, scope);
+  if (spire === undefined) return [ours];
+  const svidsMax = workloads + svidsToSpare;
+  return [ours, await startSpireMesh(spire, { directory, placement, svidsMax }, scope)];
 }
 
-interface Timed {
-  /** Out of the time, though not out of the CPU time. */
-  readonly prepare: () => Promise<void>;
-  readonly timed: () => Promise<unknown>;
+/** The interpreter itself: what is on the path may be a script that looks for one, at greater length than all else here takes. */
+function findPython(): string | undefined {
+  const found = findTool('python3');
+  if (found === undefined) return undefined;
+  return outputOf(found, ['-c', 'import sys; print(sys.executable)'])?.trim();
 }
 
-function timing(name: string, program: ChildProgram, { prepare, timed }: Timed): Candidate {
-  return {
-    name,
-    async measure(seconds) {
-      const end = systemClock.monotonicMs() + seconds * 1000;
-      const delays: number[] = [];
-      const before = processCpuMicros(program.pid);
-      do {
-        await prepare();
-        const beganMs = performance.now();
-        await timed();
-        delays.push(performance.now() - beganMs);
-      } while (systemClock.monotonicMs() < end);
-      const cpuMicros = processCpuMicros(program.pid) - before;
-      delays.sort((left, right) => left - right);
-      const at = (share: number): number => delays[Math.ceil(delays.length * share) - 1] ?? 0;
-      const figures = {
-        p99Ms: at(0.99),
-        p50Ms: at(0.5),
-        cpuMicrosPerOperation: cpuMicros / delays.length,
-        rssMiB: residentMiB(program.pid) ?? 0,
-      };
-      return [{ row: name, figures }];
-    },
-  };
+interface Running {
+  readonly mesh: AgentMesh;
+  readonly agent: ChildProgram;
 }
 
-/** One new entry after another, each gone before the next comes: an answer has two identities at most. */
-function newEntries({ admin, socket }: BenchMesh): Timed {
-  let count = 0;
-  let newest: string | undefined;
-  return {
-    async prepare() {
-      if (newest !== undefined) await admin.deleteEntry(newest);
-      newest = undefined;
-      await svidsWithin(socket, 1, 1);
-    },
-    async timed() {
-      count += 1;
-      newest = (await admin.createEntry(entryOf(`new-${count}`, mine))).id;
-      await svidsWithin(socket, 2);
-    },
-  };
-}
-
-async function restarted(mesh: BenchMesh, options: AgentBenchOptions): Promise<Sample> {
-  const { workloads, profile } = options;
-  const beganMs = performance.now();
-  const agent = await mesh.startAgent(profile);
-  const listeningMs = performance.now();
-  const connections = Array.from({ length: workloads }, () => svidsWithin(mesh.socket, 1));
-  const tries = await Promise.all(connections);
-  const servedMs = performance.now();
-  await untilHeld(mesh, workloads);
-  const endedMs = performance.now();
-  const figures = {
-    stormMs: endedMs - listeningMs,
-    servedMs: servedMs - listeningMs,
-    startMs: listeningMs - beganMs,
-    tryCount: tries.reduce((sum, count) => sum + count, 0) - workloads,
-    cpuMicrosPerOperation: processCpuMicros(agent.pid) / workloads,
-    rssMiB: residentMiB(agent.pid) ?? 0,
-  };
-  await agent.close();
-  return { row: `agent: restarted, ${workloads} SVIDs anew`, figures };
-}
-
-/** Resolves once the agent holds so many SVIDs, whoever they are for. */
-async function untilHeld({ operators }: BenchMesh, count: number): Promise<void> {
-  const end = systemClock.monotonicMs() + svidsMsMax;
-  while ((await operators.status()).svidCount < count) {
-    if (systemClock.monotonicMs() > end) throw new BenchError('bench_answer', `no ${count} SVIDs`);
-    await sleep(heldPollMs);
+/** With one agent of each mesh, each of which holds so many SVIDs. */
+async function withAgents(
+  meshes: readonly AgentMesh[],
+  svids: number,
+  use: (running: readonly Running[]) => Promise<void>,
+): Promise<void> {
+  const running: Running[] = [];
+  for (const mesh of meshes) running.push({ mesh, agent: await mesh.startAgent() });
+  for (const mesh of meshes) {
+    await untilHeld(mesh, svids);
+    await svidsWithin(mesh.socket, 1);
   }
+  await use(running);
+  for (const { agent } of running) await agent.close();
 }
 
-/**
- * Resolves with how often it asked, when a new connection has been told of at least `least` SVIDs, and of
- * `most`. While the agent starts it comes back, as clients do.
- */
-async function svidsWithin(
-  socket: string,
-  least: number,
-  most = Number.POSITIVE_INFINITY,
-): Promise<number> {
-  const end = systemClock.monotonicMs() + svidsMsMax;
-  for (let tries = 1; ; tries += 1) {
-    const failed = await svidsOnce(socket, least, most);
-    if (failed === undefined) return tries;
-    // The second: more connect at once than its backlog takes.
-    const isOfMoment =
-      failed.message.startsWith(`status ${unavailable}:`) || failed.message.includes('EAGAIN');
-    if (!isOfMoment || systemClock.monotonicMs() > end) {
-      throw new BenchError('bench_answer', `no ${least} SVIDs: ${failed.message}`);
-    }
-    await sleep(againMs);
+/** Collects the rows of several measurements, each of which has its candidates in turns. */
+class Rounds {
+  readonly rows: Row[] = [];
+  readonly #options: AgentBenchOptions;
+  readonly #print: Print;
+
+  constructor(options: AgentBenchOptions, print: Print) {
+    this.#options = options;
+    this.#print = print;
   }
-}
 
-function svidsOnce(socket: string, least: number, most: number): Promise<Error | undefined> {
-  return new Promise((resolve) => {
-    const stream = openUnixStream({
-      socket,
-      path: SpiffeWorkloadAPIService.fetchX509Svid.path,
-      headers: { 'workload.spiffe.io': 'true' },
-      onMessage(message, answered) {
-        const count = fieldsOf(message, svidsField).length;
-        if (count < least || count > most) return;
-        answered.close();
-        resolve(undefined);
-      },
-      onFailure(error) {
-        stream.close();
-        resolve(error);
-      },
+  async measure(candidates: readonly Candidate[], figure: string): Promise<void> {
+    const options = this.#options;
+    const column = columns.find((one) => one.figure === figure);
+    const wanted = candidates.filter(({ name }) => name.includes(options.only));
+    if (column === undefined || wanted.length === 0) return;
+    const rows = await measureInRounds(wanted, {
+      ...options,
+      progress: (round, samples) => this.#print(formatRound(round, options, samples, column)),
     });
-    stream.send(new Uint8Array());
-    stream.finish();
-  });
+    this.rows.push(...rows);
+  }
 }
 
-async function idling(program: ChildProgram, quiet: number): Promise<Sample> {
-  await sleep(quiet * 1000);
-  const before = processCpuMicros(program.pid);
-  await sleep(quiet * 1000);
-  const cpuMicros = processCpuMicros(program.pid) - before;
+function idling(mesh: AgentMesh, agent: ChildProgram, quiet: number): Candidate {
+  const row = `${mesh.name}: idle`;
   return {
-    row: 'agent: idle',
-    figures: {
-      rssMiB: residentMiB(program.pid) ?? 0,
-      idleCpuPercent: cpuMicros / 10_000 / quiet,
+    name: row,
+    warmsUp: false,
+    async measure() {
+      await sleep(quiet * 1000);
+      const before = processCpuMicros(agent.pid);
+      await sleep(quiet * 1000);
+      const cpuMicros = processCpuMicros(agent.pid) - before;
+      const figures = {
+        rssMiB: residentMiB(agent.pid) ?? 0,
+        idleCpuPercent: cpuMicros / 10_000 / quiet,
+      };
+      return [{ row, figures }];
     },
   };
 }
 
-function entryOf(name: string, selector: string): CreateEntry {
-  return { spiffeId: `spiffe://mesh.test/${name}`, parentId: poolId, selectors: [selector] };
+function notesOf(
+  { seconds, rounds, workloads, quiet, streams }: AgentBenchOptions,
+  placement: Placement,
+  { spire, python }: { spire: SpirePrograms | undefined; python: string | undefined },
+): readonly string[] {
+  return [
+    `${placement.description}; figures are median (least–most) of ${rounds} rounds of ${seconds} s; p50 and p99 are of all tries of a round`,
+    `ours is built first, as the package is; a node has ${workloads} entries, of which this process and its children fit one, as a workload does`,
+    `idle: one workload's SVID held and nobody connected, over ${quiet} s`,
+    `streams: ${streams} of the Workload API, a connection each, while the node has one entry; memory and set-up as they come, 200 under way at once, measured once; fan-out: from the first byte at the first client to the last byte at the last, when an entry comes or goes`,
+    'a new connection is attested anew, whatever process makes it; the time begins before the socket is opened',
+    'a new process: from its connect to its first SVID, by its own clock; the whole has its start and its end, and the start of Python above all',
+    'a new entry: from the call of the admin API to the SVID at a workload, the entry before it deleted first, out of the time; ours is pushed, SPIRE asks its server every 5 s and is called by its own command',
+    `restart: from the socket of a newly started agent, with no cache, until it holds all SVIDs and each of ${workloads} connections, opened at once, has its own; SPIRE listens only once it has them all, so compare the whole, which begins with the process; both attest a new node`,
+    'tried again: calls that were told to come back, as all are that come before the first push of our CA; any other refusal ends the measurement',
+    'our CA has each record on the disk before the answer leaves; the SPIRE server has SQLite with its defaults, and keeps its keys in memory',
+    ...(spire === undefined
+      ? ['SPIRE is not here: bench/agent/install-peers.sh builds it']
+      : [`SPIRE ${spire.version}`]),
+    ...(python === undefined ? ['python3 is not here: it is the new process'] : []),
+  ];
 }
 
-// What this process shows, and therefore all of its connections.
-const mine = `unix:uid:${process.getuid?.() ?? 0}`;
-const svidsField = 1;
-const svidsMsMax = 120_000;
-// As soon as clients come back after a failure.
-const againMs = 250;
-const heldPollMs = 20;
-const unavailable = 14;
+// SPIRE's agent holds no fewer, and those of entries that come and go want room, too.
+const svidsToSpare = 1000;
 
-const columns: readonly [Column, ...Column[]] = [
+const columns: readonly Column[] = [
   { figure: 'p99Ms', title: 'p99 ms', digits: 1 },
   { figure: 'p50Ms', title: 'p50 ms', digits: 1 },
   { figure: 'stormMs', title: 'all ms', digits: 0 },
   { figure: 'servedMs', title: 'all served ms', digits: 0 },
-  { figure: 'tryCount', title: 'tried again', digits: 0 },
   { figure: 'startMs', title: 'start ms', digits: 0 },
+  { figure: 'wholeMs', title: 'whole ms', digits: 0 },
+  { figure: 'tryCount', title: 'tried again', digits: 0 },
   { figure: 'cpuMicrosPerOperation', title: 'CPU µs each', digits: 0 },
+  ...fanOutColumns,
   { figure: 'rssMiB', title: 'RSS MiB', digits: 0 },
   { figure: 'idleCpuPercent', title: 'idle CPU %', digits: 2 },
 ];

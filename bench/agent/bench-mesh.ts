@@ -16,6 +16,7 @@ import type { Placement } from '../placement.ts';
 import { profileFlags } from '../profile.ts';
 import { buildSignet, signetCommand, writeConfig } from '../signet-program.ts';
 import { parseBundle, parseTrustDomain } from '../../spiffe/index.ts';
+import { meshDomain, poolId } from './agent-mesh.ts';
 
 export interface BenchMesh {
   readonly admin: AdminClient;
@@ -27,9 +28,6 @@ export interface BenchMesh {
   /** Starts an agent on a node that has never been, whose second name is `poolId`; resolves once it answers. */
   startAgent(profile?: string): Promise<ChildProgram>;
 }
-
-/** The parent of entries that every agent of a {@link BenchMesh} has. */
-export const poolId = 'spiffe://mesh.test/pool';
 
 export async function startBenchMesh(
   directory: string,
@@ -44,7 +42,7 @@ export async function startBenchMesh(
   writeFileSync(keyFile, randomBytes(32).toString('base64'), { mode: 0o600 });
   mkdirSync(join(directory, 'ca'), { mode: 0o700 });
   const caConfig = writeConfig(directory, 'ca', {
-    trustDomain: 'mesh.test',
+    trustDomain: meshDomain,
     data: join(directory, 'ca'),
     listen: '127.0.0.1:0',
     adminSocket,
@@ -64,7 +62,7 @@ export async function startBenchMesh(
   const { agentAddress } = await untilReady(ca, () => admin.status());
   const bundle = join(directory, 'bundle.json');
   const text = await admin.bundle();
-  parseBundle(text, parseTrustDomain('mesh.test'));
+  parseBundle(text, parseTrustDomain(meshDomain));
   writeFileSync(bundle, text);
   return {
     admin,
@@ -74,7 +72,7 @@ export async function startBenchMesh(
     async startAgent(profile) {
       const { token } = await admin.createToken({ ttlSeconds: 3600, alias: poolId });
       const config = writeConfig(directory, 'agent', {
-        trustDomain: 'mesh.test',
+        trustDomain: meshDomain,
         ca: { address: agentAddress, bundle },
         socket,
         adminSocket: operatorSocket,
@@ -99,7 +97,8 @@ export async function startBenchMesh(
   };
 }
 
-function answers(socket: string): Promise<true | undefined> {
+/** True once somebody listens there. */
+export function answers(socket: string): Promise<true | undefined> {
   return new Promise((resolve) => {
     const probe = connect(socket, () => {
       probe.destroy();

@@ -76,9 +76,38 @@ export function openUnixStream(p: {
   return opened;
 }
 
+/** A call with an empty request and one answer. Rejects with the status of one that is refused. */
+export function callOnce(socket: string, path: string): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const stream = openUnixStream({
+      socket,
+      path,
+      onMessage(message, answered) {
+        answered.close();
+        resolve(message);
+      },
+      onFailure(error) {
+        stream.close();
+        reject(error);
+      },
+    });
+    stream.send(new Uint8Array());
+    stream.finish();
+  });
+}
+
 /** The values of one length-delimited field at the top of a message; nothing else of it is read. */
 export function fieldsOf(message: Uint8Array, wanted: number): Uint8Array[] {
-  const found: Uint8Array[] = [];
+  return valuesOf(message, wanted).filter((value) => typeof value !== 'number');
+}
+
+/** The same of a field of whole numbers below 2^32. */
+export function integersOf(message: Uint8Array, wanted: number): number[] {
+  return valuesOf(message, wanted).filter((value) => typeof value === 'number');
+}
+
+function valuesOf(message: Uint8Array, wanted: number): (number | Uint8Array)[] {
+  const found: (number | Uint8Array)[] = [];
   let at = 0;
   const varint = (): number => {
     let value = 0;
@@ -91,13 +120,15 @@ export function fieldsOf(message: Uint8Array, wanted: number): Uint8Array[] {
   };
   while (at < message.length) {
     const key = varint();
+    const isWanted = key >>> 3 === wanted;
     if ((key & 7) === 0) {
-      varint();
+      const value = varint();
+      if (isWanted) found.push(value);
       continue;
     }
     if ((key & 7) !== 2) break;
     const length = varint();
-    if (key >>> 3 === wanted) found.push(message.subarray(at, at + length));
+    if (isWanted) found.push(message.subarray(at, at + length));
     at += length;
   }
   return found;

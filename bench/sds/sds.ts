@@ -3,20 +3,20 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Scope } from '../../core/index.ts';
-import { poolId, startBenchMesh } from '../agent/bench-mesh.ts';
+import { poolId } from '../agent/agent-mesh.ts';
+import { startBenchMesh } from '../agent/bench-mesh.ts';
+import { changesIn, fanOut, fanOutColumns, setUpFleet } from '../agent/fan-out.ts';
 import { type ChildProgram, startProgram, untilReady } from '../child-program.ts';
 import { closeOnSignal } from '../close-on-signal.ts';
-import { processCpuMicros, residentMiB } from '../cpu-time.ts';
 import { describeMachine, loadAverage } from '../machine.ts';
-import { type Candidate, type Figures, measureInRounds } from '../measurement.ts';
+import { measureInRounds } from '../measurement.ts';
 import { choosePlacement, placeSelf } from '../placement.ts';
 import { printProfile } from '../profile.ts';
 import { type BenchOptions, formatRound, type Print, printResult, printStart } from '../report.ts';
 import type { Column } from '../table.ts';
 import type { BareSdsOptions } from './bare-sds.ts';
-import { connectSdsFleet, type SdsFleet } from './sds-fleet.ts';
+import { connectSdsFleet } from './sds-fleet.ts';
 
 export interface SdsOptions extends BenchOptions {
   readonly streams: number;
@@ -44,7 +44,10 @@ export async function benchSds(options: SdsOptions, print: Print): Promise<void>
     // Its first secrets are there, so that what is set up below is streams and nothing else.
     const probe = await connectSdsFleet(mesh.socket, 1);
     await probe.close();
-    const ours = await setUp(agent, mesh.socket, options.streams);
+    const { streams } = options;
+    const setUp = (program: ChildProgram, socket: string) =>
+      setUpFleet(program, () => connectSdsFleet(socket, streams), streams);
+    const ours = await setUp(agent, mesh.socket);
     scope.add(ours.fleet);
 
     const bareSocket = join(directory, 'bare.sock');
@@ -54,7 +57,7 @@ export async function benchSds(options: SdsOptions, print: Print): Promise<void>
         message: ours.fleet.newest().toString('base64'),
       }),
     );
-    const floor = await setUp(bare, bareSocket, options.streams);
+    const floor = await setUp(bare, bareSocket);
     scope.add(floor.fleet);
 
     const { admin } = mesh;
@@ -69,10 +72,10 @@ export async function benchSds(options: SdsOptions, print: Print): Promise<void>
       prepared = undefined;
     };
     const candidates = [
-      pushing('grpc-js: the same bytes to all', bare, floor, () => {
+      fanOut('grpc-js: the same bytes to all', bare, floor, () => {
         process.kill(bare.pid, 'SIGUSR2');
       }),
-      pushing('agent: other roots to all', agent, ours, changeRoots),
+      fanOut('agent: other roots to all', agent, ours, changeRoots),
     ].filter(({ name }) => name.includes(options.only));
     const rows = await measureInRounds(candidates, {
       ...options,
@@ -103,64 +106,6 @@ export async function benchSds(options: SdsOptions, print: Print): Promise<void>
   if (options.profile !== undefined) printProfile(print, options.profile);
 }
 
-interface Ready {
-  readonly fleet: SdsFleet;
-  readonly once: Figures;
-}
-
-async function setUp(program: ChildProgram, socket: string, streams: number): Promise<Ready> {
-  const beforeMiB = residentMiB(program.pid) ?? 0;
-  const beforeMicros = processCpuMicros(program.pid);
-  const fleet = await connectSdsFleet(socket, streams);
-  const cpuMicros = processCpuMicros(program.pid) - beforeMicros;
-  await sleep(settleMs);
-  const afterMiB = residentMiB(program.pid) ?? 0;
-  return {
-    fleet,
-    once: {
-      kibPerStream: ((afterMiB - beforeMiB) * 1024) / streams,
-      streamsPerSecond: (streams / fleet.setUpMs) * 1000,
-      setUpCpuMicros: cpuMicros / streams,
-    },
-  };
-}
-
-function pushing(
-  name: string,
-  program: ChildProgram,
-  { fleet, once }: Ready,
-  cause: () => unknown,
-): Candidate {
-  return {
-    name,
-    async measure(seconds) {
-      const changes = changesIn(seconds);
-      const fanOuts: number[] = [];
-      let cpuMicros = 0;
-      let streams = 0;
-      for (let change = 0; change < changes; change += 1) {
-        // What the one before has left behind, acknowledgements above all, is no part of this one.
-        await sleep(settleMs);
-        const before = processCpuMicros(program.pid);
-        const { firstMs, lastMs, delaysMs } = await fleet.pushed(cause);
-        await sleep(settleMs);
-        cpuMicros += processCpuMicros(program.pid) - before;
-        streams += delaysMs.length;
-        fanOuts.push(lastMs - firstMs);
-      }
-      fanOuts.sort((left, right) => left - right);
-      const fanOutMs = fanOuts[Math.ceil(fanOuts.length / 2) - 1] ?? 0;
-      const figures = {
-        fanOutMs,
-        cpuMicrosPerStream: cpuMicros / streams,
-        rssMiB: residentMiB(program.pid) ?? 0,
-        ...once,
-      };
-      return [{ row: name, figures }];
-    },
-  };
-}
-
 async function startBare(
   directory: string,
   placement: readonly string[],
@@ -174,19 +119,9 @@ async function startBare(
   return program;
 }
 
-function changesIn(seconds: number): number {
-  return Math.max(1, Math.round(seconds * changesPerSecond));
-}
-
 const benchScript = resolve(import.meta.dirname, '../bench.ts');
-const changesPerSecond = 3;
-const settleMs = 300;
 
 const columns: readonly [Column, ...Column[]] = [
-  { figure: 'fanOutMs', title: 'fan-out p50 ms', digits: 0 },
-  { figure: 'cpuMicrosPerStream', title: 'CPU µs per stream', digits: 1 },
-  { figure: 'kibPerStream', title: 'KiB per stream', digits: 1 },
-  { figure: 'streamsPerSecond', title: 'set-up streams/s', digits: 0 },
-  { figure: 'setUpCpuMicros', title: 'set-up CPU µs each', digits: 0 },
+  ...fanOutColumns,
   { figure: 'rssMiB', title: 'RSS MiB', digits: 0 },
 ];

@@ -118,14 +118,13 @@ test.for<Smoke>([
   },
   {
     benchmark: 'agent',
-    more: ['--workloads', '4', '--quiet', '0.2'],
-    rows: [
-      'agent: first SVID on a new connection',
-      'agent: SVID of a new entry, from the CA',
-      'agent: idle',
-      'agent: restarted, 4 SVIDs anew',
-    ],
-    beside: {},
+    more: ['--workloads', '4', '--streams', '4', '--quiet', '0.2'],
+    rows: rowsOfAgent('agent'),
+    beside: {
+      python3: ['agent: first SVID of a new process'],
+      SPIRE: rowsOfAgent('SPIRE agent'),
+      'python3, SPIRE': ['SPIRE agent: first SVID of a new process'],
+    },
     figures: ['rssMiB'],
   },
 ])('bench $benchmark prints a table and one JSON object', async (expected) => {
@@ -170,6 +169,17 @@ test.for([
 function rowsOfHop(name: string): string[] {
   const kinds = ['plaintext', 'mTLS', 'mTLS handshake and request', 'idle plaintext', 'idle mTLS'];
   return kinds.map((kind) => `${kind}: ${name}`);
+}
+
+function rowsOfAgent(name: string): string[] {
+  const kinds = [
+    'idle',
+    'an SVID more or less to 4 streams',
+    'first SVID on a new connection',
+    'SVID of a new entry, from the CA',
+    'restarted, 4 SVIDs anew',
+  ];
+  return kinds.map((kind) => `${name}: ${kind}`);
 }
 
 function rowsOfRelay(name: string): string[] {

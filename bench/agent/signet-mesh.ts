@@ -1,0 +1,37 @@
+/** Our CA and agent, as the benchmark of agents needs them. */
+
+import type { Scope } from '../../core/index.ts';
+import type { Placement } from '../placement.ts';
+import { type AgentMesh, type MeshEntry, meshIdOf, poolId } from './agent-mesh.ts';
+import { startBenchMesh } from './bench-mesh.ts';
+
+export async function startSignetMesh(
+  directory: string,
+  placement: Placement,
+  scope: Scope,
+): Promise<AgentMesh> {
+  const { admin, operators, socket, startAgent } = await startBenchMesh(
+    directory,
+    placement,
+    scope,
+  );
+  const asked = (entry: MeshEntry) => ({
+    spiffeId: meshIdOf(entry),
+    parentId: poolId,
+    selectors: [entry.selector],
+  });
+  return {
+    name: 'agent',
+    isCompiled: false,
+    socket,
+    startAgent,
+    createEntry: async (entry) => (await admin.createEntry(asked(entry))).id,
+    async deleteEntry(id) {
+      await admin.deleteEntry(id);
+    },
+    async importEntries(entries) {
+      await admin.importEntries({ entries: entries.map(asked) });
+    },
+    svidCount: async () => (await operators.status()).svidCount,
+  };
+}

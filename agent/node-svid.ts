@@ -2,7 +2,13 @@
 
 import type { KeyObject } from 'node:crypto';
 import { equalBytes, toHex } from '../core/index.ts';
-import { type Certificate, keyIdOfSpki, type VerifiedPairs, verifyPath } from '../pki/index.ts';
+import {
+  type Certificate,
+  keyIdOfSpki,
+  spkiOf,
+  type VerifiedPairs,
+  verifyPath,
+} from '../pki/index.ts';
 import { type BundleSet, parseX509Svid, type SpiffeId, trustDomainOf } from '../spiffe/index.ts';
 import { AgentError } from './agent-error.ts';
 
@@ -42,8 +48,7 @@ export function checkChain(p: {
   };
   const [leaf] = chain;
   if (leaf === undefined) return refuse('is empty');
-  const ours = p.publicKey.export({ type: 'spki', format: 'der' });
-  if (!equalBytes(leaf.spki, ours)) return refuse('is over another key');
+  if (!equalBytes(leaf.spki, spkiOf(p.publicKey))) return refuse('is over another key');
   const bundle = p.bundles.get(trustDomainOf(id));
   if (bundle === undefined) return refuse('is of a trust domain with no bundle here');
   const verdict = verifyPath({

@@ -21,10 +21,17 @@ export function generateKeyPair(kind: KeyKind): KeyPair {
   return generateKeyPairSync('rsa', { modulusLength: Number(kind.slice('rsa-'.length)) });
 }
 
-/** The SubjectPublicKeyInfo of a public key, or of the public half of a private one. */
+/**
+ * The SubjectPublicKeyInfo of a public key, or of the public half of a private one. The bytes are the same ones
+ * each time and not to be written to: OpenSSL encodes a key in more time than it takes to hash a certificate.
+ */
 export function spkiOf(key: KeyObject): Uint8Array {
+  const known = spkis.get(key);
+  if (known !== undefined) return known;
   const publicKey = key.type === 'private' ? createPublicKey(key) : key;
-  return plainBytes(publicKey.export({ format: 'der', type: 'spki' }));
+  const spki = plainBytes(publicKey.export({ format: 'der', type: 'spki' }));
+  spkis.set(key, spki);
+  return spki;
 }
 
 /** The kind of a public or private key. Throws {@link KeyError} if it is none we use. */
@@ -67,3 +74,6 @@ function asBuffer(bytes: Uint8Array): Buffer {
 function plainBytes(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
 }
+
+// It goes when the key does, and holds only what is public.
+const spkis = new WeakMap<KeyObject, Uint8Array>();

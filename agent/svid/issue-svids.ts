@@ -61,13 +61,11 @@ export async function issueSvids(
 type PreparedRequest = Awaited<ReturnType<typeof prepare>>;
 
 async function prepare(entry: AgentEntry) {
-  const { privateKey, publicKey } = generateKeyPair('ec-p256');
-  return {
-    entry,
-    privateKey,
-    publicKey,
-    csr: await createCertificateRequest(keySigner(privateKey)),
-  };
+  const { privateKey } = generateKeyPair('ec-p256');
+  const signer = keySigner(privateKey);
+  const csr = await createCertificateRequest(signer);
+  // The signer's, which has been encoded for the request: the answer is compared with that.
+  return { entry, privateKey, publicKey: signer.publicKey, csr };
 }
 
 function accept(

@@ -1,18 +1,8 @@
 /** What the CA has pushed to this node: entries, bundle, the root now in use. */
 
-import type { Derivable, Entry, SyncResponse } from '../api/index.ts';
+import type { SyncResponse } from '../api/index.ts';
 import { equalBytes, type Logger, utf8Text } from '../core/index.ts';
-import {
-  type BundleSet,
-  parseBundle,
-  parseSpiffeId,
-  parseTrustDomain,
-  type SpiffeId,
-  SpiffeIdError,
-  type TrustDomain,
-  TrustDomainError,
-  trustDomainOf,
-} from '../spiffe/index.ts';
+import { type BundleSet, parseBundle, type SpiffeId, type TrustDomain } from '../spiffe/index.ts';
 import { AgentError } from './agent-error.ts';
 import {
   type FederatedBundles,
@@ -20,6 +10,7 @@ import {
   readFederatedBundles,
 } from './federated-bundles.ts';
 import { readSecretHeads, type SecretHeads } from './secrets/secret-heads.ts';
+import { readDerivables, readEntries } from './read-entries.ts';
 import { nothingRevoked, readRevocations, type RevocationKnowledge } from './read-crls.ts';
 
 /** A registration entry as the node sees it. */
@@ -73,6 +64,11 @@ export interface CaState extends KnownBundles, RevocationKnowledge {
   readonly taintedKeyIds?: ReadonlySet<string>;
 }
 
+/** What was there before: where a push says the same, the value stays the same, and nobody looks at it again. */
+export type KnownState = KnownBundles &
+  Partial<RevocationKnowledge & Pick<CaState, 'entries' | 'derivables'>> &
+  Pick<CaState, 'federated'>;
+
 /**
  * The state in a push. Throws {@link AgentError} if the bundle cannot be read: without it the state
  * must not be applied. An entry that cannot be read is left out and told of; it harms no other.
@@ -80,7 +76,7 @@ export interface CaState extends KnownBundles, RevocationKnowledge {
 export function readCaState(
   message: SyncResponse,
   trustDomain: TrustDomain,
-  known: KnownBundles & Partial<RevocationKnowledge> & Pick<CaState, 'federated'>,
+  known: KnownState,
   log: Logger,
 ): CaState {
   const isKnown = equalBytes(known.bundleText, message.bundle);
@@ -88,10 +84,8 @@ export function readCaState(
   return {
     revision: message.revision,
     trustDomain,
-    entries: message.entries.flatMap((entry) => readEntry(entry, trustDomain, log) ?? []),
-    derivables: message.derivables
-      .slice(0, derivablesMax)
-      .flatMap((each) => readDerivable(each, trustDomain, log) ?? []),
+    entries: readEntries(message.entries, trustDomain, known.entries ?? [], log),
+    derivables: readDerivables(message.derivables, trustDomain, known.derivables ?? [], log),
     bundles: isKnown ? known.bundles : bundlesOf(bundleText, trustDomain),
     bundleText,
     federated: readFederatedBundles(
@@ -122,80 +116,5 @@ export function bundlesOf(text: Uint8Array, trustDomain: TrustDomain): BundleSet
   }
 }
 
-function readEntry(entry: Entry, trustDomain: TrustDomain, log: Logger): AgentEntry | undefined {
-  const skip = (reason: string): undefined => {
-    log.warn('a registration entry is left out', { entry: entry.id, reason });
-  };
-  // An entry without selectors would match every process of the machine.
-  if (entry.selectors.length === 0) return skip('it has no selectors');
-  try {
-    const spiffeId = parseSpiffeId(entry.spiffeId);
-    if (trustDomainOf(spiffeId) !== trustDomain) return skip(`${spiffeId} is of another domain`);
-    return {
-      id: entry.id,
-      spiffeId,
-      selectors: entry.selectors,
-      hint: entry.hint,
-      priority: entry.priority,
-      createdAtMs: Number(entry.createdAtMs),
-      revision: entry.revision,
-      federatesWith: entry.federatesWith.map(parseTrustDomain),
-      ...lifeOf(entry.x509SvidTtlMs),
-    };
-  } catch (error) {
-    if (!(error instanceof SpiffeIdError || error instanceof TrustDomainError)) throw error;
-    return skip(error.message);
-  }
-}
-
-function readDerivable(
-  derivable: Derivable,
-  trustDomain: TrustDomain,
-  log: Logger,
-): DerivableEntry | undefined {
-  const { id, selectors, parts, hint, priority, createdAtMs, revision, x509SvidTtlMs } = derivable;
-  const federatesWith = trustDomainsIn(derivable.federatesWith);
-  const read = parts.flatMap(({ part }): readonly DerivablePart[] => {
-    if (part?.$case === 'text') return [{ kind: 'text', text: part.value }];
-    return part?.$case === 'fact' && part.value !== ''
-      ? [{ kind: 'fact', prefix: part.value }]
-      : [];
-  });
-  const [first] = read;
-  const isOurs = first?.kind === 'text' && first.text.startsWith(`spiffe://${trustDomain}/`);
-  // Without conditions it would fit every process of the machine; a part that is not understood may be any.
-  const isRead = read.length === parts.length && federatesWith !== undefined;
-  if (selectors.length === 0 || !isRead || !isOurs) {
-    log.warn('a rule of the CA is left out', { rule: id });
-    return undefined;
-  }
-  return {
-    id,
-    selectors,
-    parts: read,
-    hint,
-    priority,
-    createdAtMs: Number(createdAtMs),
-    revision,
-    federatesWith,
-    ...lifeOf(x509SvidTtlMs),
-  };
-}
-
-function trustDomainsIn(names: readonly string[]): readonly TrustDomain[] | undefined {
-  try {
-    return names.map(parseTrustDomain);
-  } catch (error) {
-    if (!(error instanceof TrustDomainError)) throw error;
-    return undefined;
-  }
-}
-
-function lifeOf(ttlMs: bigint): { readonly ttlMs?: number } {
-  return ttlMs > 0n ? { ttlMs: Number(ttlMs) } : {};
-}
-
-// A CA has at most 256 rules.
-const derivablesMax = 1024;
 // A CA remembers some tens of authorities; the bound only stops nonsense.
 const taintedMax = 1024;

@@ -68,13 +68,14 @@ function watchIdentities(
   { state, svids, derived }: CallerIdentitiesDeps,
 ): Watch<CallerIdentities> {
   // Done again only when the entries or the selectors change, and not for every SVID.
-  let matched: { of: CaState; by: Selectors; entries: readonly AgentEntry[] } | undefined;
+  let matched: Matched | undefined;
   const matching = (of: CaState): readonly AgentEntry[] => {
     const by = selectors.current();
-    if (matched?.of !== of || matched.by !== by) {
-      matched = { of, by, entries: fittingEntries(of, by) };
+    const { entries, derivables } = of;
+    if (matched?.entries !== entries || matched.derivables !== derivables || matched.by !== by) {
+      matched = { entries, derivables, by, fitting: fittingEntries(of, by) };
     }
-    return matched.entries;
+    return matched.fitting;
   };
   const compute = (): CallerIdentities => {
     const now = state.current();
@@ -107,6 +108,13 @@ function watchIdentities(
     for (const stop of stops) stop();
   });
   return identities;
+}
+
+/** Which entries fit, and all that this depends on. */
+interface Matched extends Pick<CaState, 'entries'> {
+  readonly derivables: CaState['derivables'] | undefined;
+  readonly by: Selectors;
+  readonly fitting: readonly AgentEntry[];
 }
 
 function hasEnded(caller: Caller): boolean {

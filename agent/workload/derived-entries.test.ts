@@ -75,3 +75,26 @@ test('an entry stands while a workload is here and a little longer, and goes wit
   expect(served()).toBe(1);
   await derived.close();
 });
+
+test('a workload that derives what is served already changes nothing, and one that does not adds its own', async () => {
+  const clock = new ManualClock(0);
+  const state = new WatchSource<CaState | undefined>(stateOf(1n, [rule]));
+  const derived = createDerivedIdentities({ state, clock, log: silentLogger });
+  const ids = (): readonly string[] =>
+    (derived.state.current()?.entries ?? []).map(({ spiffeId }) => spiffeId);
+  let changes = 0;
+  derived.state.subscribe(() => (changes += 1));
+  const add = (...selectors: string[]): (() => void) =>
+    derived.add(new WatchSource<ReadonlySet<string>>(new Set(selectors)));
+  add('unix:group:staff', 'unix:user:web');
+  const leave = add('unix:group:staff', 'unix:user:web', 'unix:uid:9');
+  add('unix:uid:9');
+  expect(ids()).toEqual(['spiffe://mesh.test/user/web']);
+  expect(changes).toBe(1);
+  add('unix:group:staff', 'unix:user:db');
+  expect(ids()).toEqual(['spiffe://mesh.test/user/web', 'spiffe://mesh.test/user/db']);
+  leave();
+  await clock.advance(180_000);
+  expect(ids()).toEqual(['spiffe://mesh.test/user/web', 'spiffe://mesh.test/user/db']);
+  await derived.close();
+});

@@ -47,6 +47,8 @@ class PresentWorkloads implements DerivedIdentities {
   /** Facts of workloads that have left, by entry id, with the time at which their entry goes. */
   readonly #left = new Map<string, { readonly facts: Selectors; readonly untilMs: number }>();
   readonly #stop: () => void;
+  /** Of the entries that were added to the state. */
+  #derivedIds: ReadonlySet<string> = new Set();
   #sweep: Timer | undefined;
 
   constructor(deps: DerivedIdentitiesDeps) {
@@ -59,7 +61,10 @@ class PresentWorkloads implements DerivedIdentities {
     const member: Member = { selectors, entries: [] };
     this.#members.add(member);
     const stop = selectors.subscribe(() => this.#refresh());
-    this.#refresh();
+    // One that brings nothing new asks for no look at all the others: a thousand come at once.
+    const { derivables = [] } = this.#deps.state.current() ?? {};
+    const own = entriesOf(member, derivables);
+    if (!own.every(({ id }) => this.#derivedIds.has(id))) this.#refresh();
     return () => {
       stop();
       if (this.#members.delete(member)) this.#leave(member);
@@ -93,6 +98,7 @@ class PresentWorkloads implements DerivedIdentities {
   #refresh(): void {
     const state = this.#deps.state.current();
     const derived = state === undefined ? [] : this.#derivedNow(state.derivables ?? []);
+    this.#derivedIds = new Set(derived.map(({ id }) => id));
     const before = this.state.current();
     if (before === state && derived.length === 0) return;
     if (state !== undefined && before !== undefined && isSame(before, state, derived)) return;

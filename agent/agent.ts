@@ -38,6 +38,7 @@ import { type Survival, watchSurvival } from './survival.ts';
 import { createHeldSecrets } from './secrets/held-secrets.ts';
 import type { EntrySvids } from './svid/entry-svid.ts';
 import { startSvidRotation } from './svid/svid-rotation.ts';
+import { giveBackAtRest } from './rested-memory.ts';
 import { followSecrets } from './secret-reports.ts';
 import { startSync } from './sync.ts';
 import { createTrustReports } from './trust-reports.ts';
@@ -201,6 +202,7 @@ async function start(config: AgentConfig, deps: AgentDeps, scope: Scope): Promis
   const { sweepMemory } = deps;
   if (sweepMemory !== undefined) {
     scope.add(sweepRetiredKeys({ svids, node: node.svid, secrets, sweep: sweepMemory, clock }));
+    scope.add(giveBackAtRest({ svids, moves: identities.moves, sweep: sweepMemory, clock }));
   }
   attested = () => ({
     node: node.svid.current(),

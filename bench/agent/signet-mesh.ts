@@ -10,11 +10,8 @@ export async function startSignetMesh(
   placement: Placement,
   scope: Scope,
 ): Promise<AgentMesh> {
-  const { admin, operators, socket, startAgent } = await startBenchMesh(
-    directory,
-    placement,
-    scope,
-  );
+  const mesh = await startBenchMesh(directory, placement, scope);
+  const { admin, operators, socket } = mesh;
   const asked = (entry: MeshEntry) => ({
     spiffeId: meshIdOf(entry),
     parentId: poolId,
@@ -24,7 +21,7 @@ export async function startSignetMesh(
     name: 'agent',
     isCompiled: false,
     socket,
-    startAgent,
+    startAgent: (profile) => mesh.startAgent(profile),
     createEntry: async (entry) => (await admin.createEntry(asked(entry))).id,
     async deleteEntry(id) {
       await admin.deleteEntry(id);

@@ -1,4 +1,4 @@
-/** One JSON line per request, gathered and written off the hot path, and dropped rather than waited for. */
+/** One JSON line per request or relay, gathered and written off the hot path, and dropped rather than waited for. */
 
 import type { Writable } from 'node:stream';
 import type { Clock, Closable, Timer } from '../core/index.ts';
@@ -20,13 +20,33 @@ export interface AccessRecord {
   readonly fault: string | undefined;
 }
 
+/** A connection that was relayed unread. */
+export interface RelayRecord {
+  readonly listener: string;
+  readonly cluster: string;
+  /** What came from the client, and what came from the server. */
+  readonly bytesUpstream: number;
+  readonly bytesDownstream: number;
+  readonly durationMs: number;
+  readonly peer: string | undefined;
+  readonly upstream: string | undefined;
+  /** Why there was no relay, or which side broke it off; undefined where both ended. */
+  readonly fault: string | undefined;
+}
+
 export interface AccessLog extends Closable {
   write(record: AccessRecord): void;
+  writeRelay(record: RelayRecord): void;
   /** Lines lost because the destination was slower than the traffic. */
   dropped(): number;
 }
 
-export const noAccessLog: AccessLog = { write() {}, dropped: () => 0, async close() {} };
+export const noAccessLog: AccessLog = {
+  write() {},
+  writeRelay() {},
+  dropped: () => 0,
+  async close() {},
+};
 
 /** Writes to `destination`; an error of it is counted as lost lines and never reaches a request. */
 export function createAccessLog(destination: Writable, clock: Clock): AccessLog {
@@ -47,11 +67,21 @@ class BufferedAccessLog implements AccessLog {
   }
 
   write(record: AccessRecord): void {
-    if (this.#text.length > heldCharactersMax) {
-      this.#dropped += 1;
-      return;
-    }
-    this.#text += formatLine(record, this.#clock.wallMs());
+    if (this.#hasRoom()) this.#add(formatLine(record, this.#clock.wallMs()));
+  }
+
+  writeRelay(record: RelayRecord): void {
+    if (this.#hasRoom()) this.#add(formatRelay(record, this.#clock.wallMs()));
+  }
+
+  #hasRoom(): boolean {
+    if (this.#text.length <= heldCharactersMax) return true;
+    this.#dropped += 1;
+    return false;
+  }
+
+  #add(line: string): void {
+    this.#text += line;
     this.#lines += 1;
     this.#timer ??= this.#clock.after(flushMs, () => this.#flush());
   }
@@ -92,6 +122,19 @@ function formatLine(record: AccessRecord, nowMs: number): string {
     (peer === undefined ? '' : `,"peer":"${peer}"`) +
     (upstream === undefined ? '' : `,"upstream":"${upstream}"`) +
     (requestId === undefined ? '' : `,"requestId":${JSON.stringify(requestId)}`) +
+    `${fault === undefined ? '' : `,"fault":${JSON.stringify(fault)}`}}\n`
+  );
+}
+
+function formatRelay(record: RelayRecord, nowMs: number): string {
+  const { peer, upstream, fault } = record;
+  return (
+    `{"time":"${new Date(nowMs).toISOString()}","listener":"${record.listener}"` +
+    `,"protocol":"tcp","cluster":"${record.cluster}"` +
+    `,"bytesUpstream":${record.bytesUpstream},"bytesDownstream":${record.bytesDownstream}` +
+    `,"durationMs":${record.durationMs.toFixed(3)}` +
+    (peer === undefined ? '' : `,"peer":"${peer}"`) +
+    (upstream === undefined ? '' : `,"upstream":"${upstream}"`) +
     `${fault === undefined ? '' : `,"fault":${JSON.stringify(fault)}`}}\n`
   );
 }

@@ -35,6 +35,7 @@ const clusterSchema = z.strictObject({
   proxyProtocol: z.enum(['v1', 'v2']).optional(),
   /** What its endpoints are spoken to in, where the listener's protocol is HTTP. */
   protocol: z.enum(protocolNames).default('http1'),
+  // Of one endpoint, for requests and as many again for relays; of `original`, all its relays together.
   // Far above what one endpoint serves at once with one request per connection, far below the ports there are.
   connectionsMax: z.int().min(1).max(60_000).default(1024),
 });

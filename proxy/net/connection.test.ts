@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { afterTurn, systemClock } from '../../core/index.ts';
 import { until } from '../../test/fakes/proxy-mesh.ts';
 import { Connection, type ConnectionListener } from './connection.ts';
+import type { ConnectionClosed } from './connection-observer.ts';
 import { Deadlines } from './deadlines.ts';
 import { WriteTurn } from './write-turn.ts';
 
@@ -168,3 +169,37 @@ async function drained(recorder: Recorder): Promise<boolean> {
   }
   return recorder.drains > before;
 }
+
+describe('how it ended', () => {
+  test.for([
+    ['ended', 'both sides end', 11],
+    ['reset', 'the peer breaks off', 11],
+    ['dropped', 'we drop it', 11],
+  ] as const)('%s: %s', async ([end, , bytesReceived]) => {
+    const { connection, far } = await pair();
+    const closed: ConnectionClosed[] = [];
+    connection.observer = { onClosed: (how) => void closed.push(how) };
+    const recorder = new Recorder();
+    connection.attach(recorder);
+    far.on('error', () => {});
+    far.resume();
+    far.write('hello there');
+    connection.write(Buffer.from('hi'));
+    await until(() => recorder.text.length === 11 && connection.bytesSent === 2);
+    if (end === 'ended') {
+      far.end();
+      connection.end();
+    } else if (end === 'reset') {
+      far.resetAndDestroy();
+    } else {
+      connection.destroy('of no more use');
+    }
+    await until(() => closed.length > 0);
+    expect(closed).toMatchObject([{ end, bytesReceived, bytesSent: 2 }]);
+    expect(closed[0]?.reason).toEqual(
+      { ended: undefined, reset: expect.any(String), dropped: 'of no more use' }[end],
+    );
+    // The listener was told first, and once.
+    expect(recorder.closes).toBe(1);
+  });
+});

@@ -6,6 +6,7 @@ import { nextTick } from 'node:process';
 import { TLSSocket } from 'node:tls';
 import type { SpiffeId } from '../../spiffe/index.ts';
 import { addressText, type Endpoints } from './address.ts';
+import type { ConnectionEnd, ConnectionObserver } from './connection-observer.ts';
 import { type Deadlines, type Expiring, never } from './deadlines.ts';
 import type { Inlet } from './inlet.ts';
 import type { Flushable, WriteTurn } from './write-turn.ts';
@@ -45,6 +46,8 @@ export class Connection implements Expiring, Flushable {
   /** What ALPN agreed on, if anything. */
   readonly alpn: string | undefined;
   deadlineMs = never;
+  /** Who is told how it ended. */
+  observer: ConnectionObserver | undefined;
 
   readonly #socket: Socket;
   readonly #deadlines: Deadlines;
@@ -63,6 +66,8 @@ export class Connection implements Expiring, Flushable {
   #isClosed = false;
   #putBack: Buffer | undefined;
   #hasEnded = false;
+  #isReset = false;
+  #isDropped = false;
   #reason: string | undefined;
 
   /** `inlet` is given where the socket was opened with one. */
@@ -93,6 +98,7 @@ export class Connection implements Expiring, Flushable {
       if (this.#putBack === undefined && !this.#isClosed) this.#listener?.onEnd();
     });
     socket.on('error', (error) => {
+      this.#isReset ||= !this.#isDropped;
       this.#reason ??= error.message;
     });
     socket.on('close', () => this.#onClosed());
@@ -187,6 +193,7 @@ export class Connection implements Expiring, Flushable {
 
   /** Drops the connection at once, with whatever was not sent. */
   destroy(reason?: string): void {
+    this.#isDropped = true;
     this.#reason ??= reason;
     this.#socket.destroy();
   }
@@ -199,6 +206,7 @@ export class Connection implements Expiring, Flushable {
       this.destroy(reason);
       return;
     }
+    this.#isDropped = true;
     this.#reason ??= reason;
     this.#socket.resetAndDestroy();
   }
@@ -279,12 +287,23 @@ export class Connection implements Expiring, Flushable {
     this.#listener?.onDrain();
   }
 
+  get #end(): ConnectionEnd {
+    if (this.#isReset) return 'reset';
+    return this.#isDropped ? 'dropped' : 'ended';
+  }
+
   #onClosed(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#forget();
     this.#deadlines.delete(this);
     this.#listener?.onClose(this.#reason);
+    this.observer?.onClosed({
+      end: this.#end,
+      reason: this.#reason,
+      bytesReceived: this.bytesReceived,
+      bytesSent: this.bytesSent,
+    });
   }
 }
 

@@ -1,11 +1,11 @@
 /** Endpoints that serve the same thing: each with its pool, taken in turn. */
 
 import type { Closable } from '../../core/index.ts';
-import type { DialOutcome, Dialer } from '../net/dialer.ts';
 import type { Address, Endpoints } from '../net/address.ts';
 import { createPool } from '../stream/create-pool.ts';
 import type { ExchangeProtocol } from '../stream/exchange-protocol.ts';
-import type { Pool, PoolDeps, PoolStats } from '../stream/pool.ts';
+import type { Pool, PoolDeps } from '../stream/pool.ts';
+import { type BindingOutcome, BindingPool } from '../stream/pool-binding.ts';
 import type { ClientTimeouts } from '../stream/stream.ts';
 
 export interface ClusterOptions {
@@ -27,9 +27,10 @@ export class Cluster implements Closable {
   /** How many endpoints one request may try before it is told that none answers. */
   readonly attemptsMax: number;
   readonly #pools: readonly Pool[];
-  readonly #goesOn: boolean;
-  readonly #dialer: Dialer;
-  readonly #stats: PoolStats;
+  /** Beside each pool, the connections to its endpoint that are relayed and not shared. */
+  readonly #bindings: ReadonlyMap<Pool, BindingPool>;
+  /** Of a cluster without endpoints of its own. */
+  readonly #onward: BindingPool | undefined;
   #turn = 0;
 
   constructor(options: ClusterOptions, deps: PoolDeps) {
@@ -37,13 +38,18 @@ export class Cluster implements Closable {
     const endpoints = options.endpoints === 'original' ? [] : options.endpoints;
     this.name = options.name;
     this.protocol = options.protocol.codec.name;
-    this.#goesOn = options.endpoints === 'original';
-    this.attemptsMax = this.#goesOn ? 1 : Math.min(endpoints.length, endpointsTriedMax);
+    const goesOn = options.endpoints === 'original';
+    this.attemptsMax = goesOn ? 1 : Math.min(endpoints.length, endpointsTriedMax);
     this.#pools = endpoints.map((endpoint) =>
       createPool(options.protocol, { endpoint, connectionsMax, timeouts, waitMsMax }, deps),
     );
-    this.#dialer = deps.dialer;
-    this.#stats = deps.stats;
+    if (goesOn) this.#onward = new BindingPool({ endpoint: undefined, connectionsMax }, deps);
+    this.#bindings = new Map(
+      this.#pools.map((pool) => [
+        pool,
+        new BindingPool({ endpoint: pool.endpoint, connectionsMax }, deps),
+      ]),
+    );
   }
 
   /** The pool whose turn it is. */
@@ -59,24 +65,9 @@ export class Cluster implements Closable {
    * A connection for `from` alone, to where it was going or to the endpoint whose turn it is, for protocols
    * without exchanges. Calls `done` once, never before it returns.
    */
-  dial(from: Endpoints | undefined, done: (outcome: DialOutcome) => void): void {
-    const counted = (outcome: DialOutcome): void => {
-      if (outcome.kind === 'connected') {
-        this.#stats.connectionsOpened += 1;
-      } else {
-        this.#stats.connectionsFailed += 1;
-        if (outcome.code === 'peer_refused') this.#stats.peersRefused += 1;
-      }
-      done(outcome);
-    };
-    const endpoint = this.#goesOn ? from?.original : this.nextPool().endpoint;
-    if (endpoint === undefined) {
-      // Who connects to our own port would be sent back to it, again and again.
-      const detail = 'the connection was not redirected to us, so it was going nowhere else';
-      queueMicrotask(() => counted({ kind: 'failed', code: 'connect', detail }));
-      return;
-    }
-    this.#dialer.dial(endpoint, counted, from);
+  dial(from: Endpoints | undefined, done: (outcome: BindingOutcome) => void): void {
+    const bindings = this.#onward ?? this.#bindings.get(this.nextPool());
+    bindings?.dial(from, done);
   }
 
   /** After a swap of secrets: idle connections of the time before are closed. */
@@ -86,6 +77,8 @@ export class Cluster implements Closable {
 
   async close(): Promise<void> {
     for (const pool of this.#pools) pool.close();
+    for (const binding of this.#bindings.values()) binding.close();
+    this.#onward?.close();
   }
 }
 

@@ -41,7 +41,10 @@ export interface RequestStats {
 /** Plain TCP through one listener. */
 export interface RelayStats {
   relays: number;
+  /** There was no upstream connection. */
   relaysFailed: number;
+  /** Relays that one of the sides, or we, broke off. */
+  relaysCutOff: number;
   bytesUpstream: number;
   bytesDownstream: number;
 }
@@ -101,6 +104,7 @@ export function createListenerCounters(): ListenerCounters {
     tunnelsActive: 0,
     relays: 0,
     relaysFailed: 0,
+    relaysCutOff: 0,
     bytesUpstream: 0,
     bytesDownstream: 0,
   };

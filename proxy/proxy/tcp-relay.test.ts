@@ -1,11 +1,25 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ProxyMesh, RawClient, settled, until } from '../../test/fakes/proxy-mesh.ts';
+import {
+  get,
+  okResponse,
+  ProxyMesh,
+  RawClient,
+  scripted,
+  settled,
+  type TestSidecar,
+  until,
+} from '../../test/fakes/proxy-mesh.ts';
 
 let mesh: ProxyMesh;
 beforeAll(async () => {
   mesh = await ProxyMesh.start();
 });
 afterAll(() => mesh.close());
+
+async function lines(sidecar: TestSidecar, count: number): Promise<unknown[]> {
+  await until(() => sidecar.log.length >= count);
+  return sidecar.log.map((line) => JSON.parse(line) as unknown);
+}
 
 test('bytes go both ways through mutual TLS, and each direction ends on its own', async () => {
   const app = await mesh.server((socket) => {
@@ -26,6 +40,28 @@ test('bytes go both ways through mutual TLS, and each direction ends on its own'
   const counters = { relays: 1, bytesUpstream: 11, bytesDownstream: 20 };
   expect((await web.stats()).listeners['out']).toMatchObject(counters);
   expect((await orders.stats()).listeners['in']).toMatchObject(counters);
+  // Both sidecars say so, without a fault.
+  const ended = { protocol: 'tcp', bytesUpstream: 11, bytesDownstream: 20 };
+  const [outward] = await lines(web, 1);
+  expect(outward).toMatchObject({ ...ended, listener: 'out', cluster: 'orders' });
+  const [inward] = await lines(orders, 1);
+  expect(inward).toMatchObject({
+    ...ended,
+    listener: 'in',
+    cluster: 'app',
+    peer: 'spiffe://mesh.test/web',
+    upstream: `127.0.0.1:${app.port}`,
+  });
+  for (const line of [outward, inward]) expect(line).not.toHaveProperty('fault');
+  for (const { stats } of [web, orders]) {
+    const { listeners, clusters } = await stats();
+    for (const listener of Object.values(listeners)) {
+      expect(listener).toMatchObject({ relaysCutOff: 0, relaysFailed: 0 });
+    }
+    for (const cluster of Object.values(clusters)) {
+      expect(cluster).toMatchObject({ connectionsOpened: 1, connectionsActive: 0 });
+    }
+  }
 });
 
 test('a server that speaks first is heard', async () => {
@@ -70,8 +106,16 @@ test('a break on one side is a break on the other, and not an end', async () => 
   app.sockets[1]?.on('error', () => {
     isReset = true;
   });
+  leaving.send('left');
+  app.sockets[1]?.removeAllListeners('data');
+  await new Promise<void>((resolve) => app.sockets[1]?.once('data', () => resolve()));
   leaving.socket.resetAndDestroy();
   await until(() => isReset);
+  // Who broke off is what the log says, and the counter that somebody did.
+  const [byServer, byClient] = await lines(sidecar, 2);
+  expect(byServer).toMatchObject({ bytesUpstream: 1, fault: expect.stringMatching(/^server: /) });
+  expect(byClient).toMatchObject({ bytesUpstream: 4, fault: expect.stringMatching(/^client: /) });
+  expect((await sidecar.stats()).listeners['in']).toMatchObject({ relays: 2, relaysCutOff: 2 });
 });
 
 test('without a server the client is closed and the failure counted', async () => {
@@ -81,5 +125,44 @@ test('without a server the client is closed and the failure counted', async () =
   const client = new RawClient(sidecar.inPort);
   await until(() => client.isClosed || client.isEnded);
   expect((await sidecar.stats()).listeners['in']).toMatchObject({ relaysFailed: 1, relays: 0 });
+  expect(await lines(sidecar, 1)).toMatchObject([
+    { cluster: 'app', bytesUpstream: 0, fault: expect.stringMatching(/^connect: /) },
+  ]);
   client.close();
+});
+
+test('a cluster has no more relays than it allows, and its neighbour is none the wiser', async () => {
+  const app = await mesh.server((socket) => void socket.write('hello'));
+  const web = await mesh.server(scripted(() => okResponse('web')));
+  const listener = { address: '127.0.0.1:0', plaintext: true };
+  const sidecar = await mesh.sidecar(undefined, {
+    listeners: [
+      { ...listener, name: 'tcp', protocol: 'tcp', cluster: 'app' },
+      { ...listener, name: 'web', protocol: 'http1', routes: [{ prefix: '/', cluster: 'web' }] },
+    ],
+    clusters: [
+      { name: 'app', endpoints: [`127.0.0.1:${app.port}`], connectionsMax: 1 },
+      { name: 'web', endpoints: [`127.0.0.1:${web.port}`], connectionsMax: 1 },
+    ],
+    timeouts: { drain: '50ms' },
+  });
+  const cluster = async (): Promise<unknown> => (await sidecar.stats()).clusters['app'];
+  const first = new RawClient(sidecar.port('tcp'));
+  expect(await first.read((text) => text !== '')).toBe('hello');
+  const second = new RawClient(sidecar.port('tcp'));
+  expect(await second.readAll()).toBe('');
+  expect(await cluster()).toMatchObject({ overflows: 1, connectionsActive: 1 });
+  expect(await lines(sidecar, 1)).toMatchObject([{ fault: expect.stringMatching(/^overflow: /) }]);
+  expect((await get(sidecar.port('web'), '/')).body).toBe('web');
+  // The place is free again with the connection that had it.
+  first.socket.resetAndDestroy();
+  await until(() => app.sockets[0]?.destroyed === true);
+  const third = new RawClient(sidecar.port('tcp'));
+  expect(await third.read((text) => text !== '')).toBe('hello');
+  expect(await cluster()).toMatchObject({
+    overflows: 1,
+    connectionsActive: 1,
+    connectionsOpened: 2,
+  });
+  third.close();
 });

@@ -1,7 +1,8 @@
 /** Plain TCP: bytes both ways between two connections, each direction ending on its own. */
 
 import type { Buffer } from 'node:buffer';
-import type { Logger } from '../../core/index.ts';
+import type { Clock, Logger } from '../../core/index.ts';
+import type { AccessLog, RelayRecord } from '../access-log.ts';
 import type { Connection, ConnectionListener } from '../net/connection.ts';
 import type { Cluster } from './cluster.ts';
 import type { RelayStats } from './stats.ts';
@@ -10,67 +11,147 @@ export interface TcpDeps {
   readonly listener: string;
   readonly cluster: Cluster;
   readonly stats: RelayStats;
+  readonly accessLog: AccessLog;
+  readonly clock: Clock;
   readonly log: Logger;
   /** Connections under way, for draining. */
   readonly relays: Set<Connection>;
 }
 
 /** Dials for `downstream` and relays until both directions have ended. Nothing is read before that. */
-export function serveTcp(downstream: Connection, deps: TcpDeps, attempts = 1): void {
-  const { cluster, stats, log } = deps;
+export function serveTcp(downstream: Connection, deps: TcpDeps): void {
   deps.relays.add(downstream);
-  cluster.dial(downstream.endpoints, (outcome) => {
-    if (outcome.kind === 'connected') {
-      relay(downstream, outcome.connection, deps);
-    } else if (attempts < cluster.attemptsMax && !downstream.isClosed) {
-      serveTcp(downstream, deps, attempts + 1);
-    } else {
-      stats.relaysFailed += 1;
-      deps.relays.delete(downstream);
-      log.warn('a connection could not be relayed', {
-        listener: deps.listener,
-        cluster: cluster.name,
-        reason: outcome.detail,
-      });
-      downstream.destroy('no upstream connection');
-    }
-  });
+  new Relay(downstream, deps).dial();
 }
 
-function relay(downstream: Connection, upstream: Connection, deps: TcpDeps): void {
-  const { stats } = deps;
-  if (downstream.isClosed) {
-    deps.relays.delete(downstream);
-    upstream.destroy();
-    return;
+/** One relay, from its dial to its line in the log. */
+class Relay implements RelayRecord {
+  bytesUpstream = 0;
+  bytesDownstream = 0;
+  upstream: string | undefined;
+  fault: string | undefined;
+  readonly #downstream: Connection;
+  readonly #deps: TcpDeps;
+  readonly #startedMs: number;
+  #attempts = 0;
+  #openSides = 2;
+
+  constructor(downstream: Connection, deps: TcpDeps) {
+    this.#downstream = downstream;
+    this.#deps = deps;
+    this.#startedMs = deps.clock.monotonicMs();
   }
-  stats.relays += 1;
-  downstream.neverExpire();
-  upstream.neverExpire();
-  upstream.attach(
-    new OneWay(upstream, downstream, (bytes) => {
-      stats.bytesDownstream += bytes;
-    }),
-  );
-  const inward = new OneWay(downstream, upstream, (bytes) => {
-    stats.bytesUpstream += bytes;
-  });
-  inward.onOver = () => deps.relays.delete(downstream);
-  downstream.attach(inward);
+
+  dial(): void {
+    const { cluster } = this.#deps;
+    this.#attempts += 1;
+    cluster.dial(this.#downstream.endpoints, (outcome) => {
+      if (outcome.kind === 'connected') this.#begin(outcome.connection);
+      else if (this.#attempts < cluster.attemptsMax && !this.#downstream.isClosed) this.dial();
+      else this.#fail(`${outcome.code}: ${outcome.detail}`);
+    });
+  }
+
+  #fail(fault: string): void {
+    const { stats, log, listener, cluster } = this.#deps;
+    stats.relaysFailed += 1;
+    this.fault = fault;
+    log.warn('a connection could not be relayed', {
+      listener,
+      cluster: cluster.name,
+      reason: fault,
+    });
+    this.#downstream.destroy('no upstream connection');
+    this.#finish();
+  }
+
+  #begin(upstream: Connection): void {
+    const { stats } = this.#deps;
+    const downstream = this.#downstream;
+    this.upstream = upstream.remoteAddress;
+    if (downstream.isClosed) {
+      this.fault = 'the client is gone';
+      upstream.destroy();
+      this.#finish();
+      return;
+    }
+    stats.relays += 1;
+    downstream.neverExpire();
+    upstream.neverExpire();
+    upstream.attach(
+      new OneWay(
+        upstream,
+        downstream,
+        (bytes) => {
+          this.bytesDownstream += bytes;
+          stats.bytesDownstream += bytes;
+        },
+        (fault) => this.#onSideClosed(fault === undefined ? undefined : `server: ${fault}`),
+      ),
+    );
+    downstream.attach(
+      new OneWay(
+        downstream,
+        upstream,
+        (bytes) => {
+          this.bytesUpstream += bytes;
+          stats.bytesUpstream += bytes;
+        },
+        (fault) => this.#onSideClosed(fault === undefined ? undefined : `client: ${fault}`),
+      ),
+    );
+  }
+
+  /** Which side broke off first is what there is to know; the other one follows. */
+  #onSideClosed(fault: string | undefined): void {
+    this.fault ??= fault;
+    this.#openSides -= 1;
+    if (this.#openSides > 0) return;
+    if (this.fault !== undefined) this.#deps.stats.relaysCutOff += 1;
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#deps.relays.delete(this.#downstream);
+    this.#deps.accessLog.writeRelay(this);
+  }
+
+  get listener(): string {
+    return this.#deps.listener;
+  }
+
+  get cluster(): string {
+    return this.#deps.cluster.name;
+  }
+
+  get peer(): string | undefined {
+    return this.#downstream.peer;
+  }
+
+  get durationMs(): number {
+    return this.#deps.clock.monotonicMs() - this.#startedMs;
+  }
 }
 
 /** What comes from one side goes to the other, with its end and its back-pressure. */
 class OneWay implements ConnectionListener {
-  onOver: (() => void) | undefined;
   readonly #from: Connection;
   readonly #to: Connection;
   readonly #count: (bytes: number) => void;
+  /** Called once with why, where it broke off. */
+  readonly #onOver: (fault: string | undefined) => void;
   #hasEnded = false;
 
-  constructor(from: Connection, to: Connection, count: (bytes: number) => void) {
+  constructor(
+    from: Connection,
+    to: Connection,
+    count: (bytes: number) => void,
+    onOver: (fault: string | undefined) => void,
+  ) {
     this.#from = from;
     this.#to = to;
     this.#count = count;
+    this.#onOver = onOver;
   }
 
   onData(bytes: Buffer): void {
@@ -92,10 +173,9 @@ class OneWay implements ConnectionListener {
   onDeadline(): void {}
 
   onClose(reason: string | undefined): void {
-    this.onOver?.();
     // A side that broke off without an end must not look like one that ended.
-    if (reason !== undefined || !this.#hasEnded) {
-      this.#to.breakOff(reason ?? 'the other side broke off');
-    }
+    const fault = reason ?? (this.#hasEnded ? undefined : 'it broke off');
+    if (fault !== undefined) this.#to.breakOff(fault);
+    this.#onOver(fault);
   }
 }

@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { jsonLogger, seededRandom, systemClock } from '../../core/index.ts';
 import type { ProgramContext } from '../../cli/program-context.ts';
-import { endOf, signetCommand } from '../../cli/signet-command.ts';
+import { endOf } from '../../cli/root-command.ts';
+import { signetCommand } from '../../cli/signet-command.ts';
 
 interface Ended {
   readonly exitCode: number;

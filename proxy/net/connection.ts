@@ -9,6 +9,7 @@ import { addressText, type Endpoints } from './address.ts';
 import type { ConnectionEnd, ConnectionObserver } from './connection-observer.ts';
 import { type Deadlines, type Expiring, never } from './deadlines.ts';
 import type { Inlet } from './inlet.ts';
+import { endedByBreak, watchForBreak } from './mtls/close-notify.ts';
 import type { Flushable, WriteTurn } from './write-turn.ts';
 
 /** Whoever speaks over a connection. The connection calls; nothing here is called after `onClose`. */
@@ -18,8 +19,11 @@ export interface ConnectionListener {
   onDrain(): void;
   /** At the end of a turn, after {@link Connection.requestFlush}: what is written now leaves with the rest. */
   onFlush?(): void;
-  /** The peer sends nothing more. It may still read. */
-  onEnd(): void;
+  /**
+   * The peer sends nothing more. It may still read. `isBroken`: TLS ended without saying so (RFC 8446 §6.1), so what
+   * only this end would tell to be whole may not be.
+   */
+  onEnd(isBroken: boolean): void;
   onDeadline(): void;
   /** The connection is soon to end: what is under way may end by itself, nothing new is begun. */
   onRetire?(): void;
@@ -91,11 +95,12 @@ export class Connection implements Expiring, Flushable {
     this.#deadlines = deps.deadlines;
     this.#writes = deps.writes;
     this.#deadlines.add(this);
+    if (socket instanceof TLSSocket) watchForBreak(socket);
     socket.on('drain', () => this.#onDrain());
     socket.on('end', () => {
       // An end goes behind what was put back.
       this.#hasEnded = true;
-      if (this.#putBack === undefined && !this.#isClosed) this.#listener?.onEnd();
+      if (this.#putBack === undefined && !this.#isClosed) this.#tellEnd();
     });
     socket.on('error', (error) => {
       this.#isReset ||= !this.#isDropped;
@@ -148,7 +153,12 @@ export class Connection implements Expiring, Flushable {
     this.#putBack = undefined;
     this.resume();
     if (bytes.length > 0) this.#listener?.onData(bytes);
-    if (this.#hasEnded && !this.#isClosed) this.#listener?.onEnd();
+    if (this.#hasEnded && !this.#isClosed) this.#tellEnd();
+  }
+
+  #tellEnd(): void {
+    const socket = this.#socket;
+    this.#listener?.onEnd(socket instanceof TLSSocket && endedByBreak(socket));
   }
 
   /** Takes the bytes, which must not be changed afterwards. False asks the caller to wait for `onDrain`. */

@@ -164,7 +164,11 @@ class OneWay implements ConnectionListener {
     this.#to.resume();
   }
 
-  onEnd(): void {
+  onEnd(isBroken: boolean): void {
+    if (isBroken) {
+      this.#from.destroy('TLS was broken off without close_notify');
+      return;
+    }
     this.#hasEnded = true;
     this.#to.end();
   }

@@ -36,6 +36,9 @@ export class ClientConnection implements ConnectionListener, ExclusiveConnection
   #isPaused = false;
   #isPulling = false;
   #hasPeerEnded = false;
+  #isBroken = false;
+  /** Nothing but the end of the connection tells the end of the response. */
+  #endsByClose = false;
   #keepsAlive = true;
   #isTunnel = false;
   #isOver = false;
@@ -74,6 +77,7 @@ export class ClientConnection implements ConnectionListener, ExclusiveConnection
     this.#isRequestEnded = false;
     this.#hasResponseBegun = false;
     this.#keepsAlive = true;
+    this.#endsByClose = false;
     this.#isPaused = false;
     this.#connection.neverExpire();
     // The method, and the protocols that are offered, decide how the response is framed.
@@ -152,8 +156,9 @@ export class ClientConnection implements ConnectionListener, ExclusiveConnection
     this.#handler?.onRequestDrain();
   }
 
-  onEnd(): void {
+  onEnd(isBroken: boolean): void {
     this.#hasPeerEnded = true;
+    this.#isBroken = isBroken;
     if (this.#handler === undefined) this.#end(undefined);
     else this.#pull();
   }
@@ -178,7 +183,8 @@ export class ClientConnection implements ConnectionListener, ExclusiveConnection
     if (this.#isPulling) return;
     this.#isPulling = true;
     let wantsMore = true;
-    while (wantsMore && !this.#isPaused && this.#handler !== undefined) {
+    // After the server's end there is little left, and it is given out at once: the socket may go meanwhile.
+    while (wantsMore && (!this.#isPaused || this.#hasPeerEnded) && this.#handler !== undefined) {
       wantsMore = this.#pullOne(this.#handler);
     }
     this.#isPulling = false;
@@ -227,6 +233,8 @@ export class ClientConnection implements ConnectionListener, ExclusiveConnection
       return;
     }
     this.#keepsAlive = head.keepAlive;
+    const { kind } = head.framing;
+    this.#endsByClose = kind === 'tunnel' || kind === 'until_close';
     if (head.framing.kind === 'tunnel') {
       this.#isTunnel = true;
       this.#isRequestChunked = false;
@@ -248,6 +256,11 @@ export class ClientConnection implements ConnectionListener, ExclusiveConnection
   }
 
   #onMessageEnd(handler: ResponseHandler, trailers: HeaderBlock | undefined): void {
+    if (this.#isBroken && this.#endsByClose) {
+      // RFC 9112 §9.8: an incomplete close is an incomplete message.
+      this.#fail({ code: 'cut_off', detail: 'the server broke off TLS without close_notify' });
+      return;
+    }
     if (this.#isTunnel) {
       this.#onTunnelEnd(handler);
       return;

@@ -208,9 +208,9 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
    * The client sends nothing more, which in a tunnel is one direction's end. Elsewhere, as other proxies do, we take that for leaving: a closed socket
    * looks the same, and work for nobody should stop.
    */
-  onEnd(): void {
+  onEnd(isBroken: boolean): void {
     this.#hasPeerEnded = true;
-    if (this.#isTunnel) this.#pull();
+    if (this.#isTunnel && !isBroken) this.#pull();
     else if (this.#handler !== undefined) this.#abortRequest('gone');
     else if (this.#decoder.isIdle) this.#finish();
     else this.#connection.destroy('the client closed in the middle of a head');
@@ -276,9 +276,9 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
     return !this.#isRequestEnded && (!this.#isPaused || this.#isAtTunnelEnd);
   }
 
-  /** An end needs no room. It must be told before the socket goes, which it does once both sides have ended. */
+  /** What is left then is little, and is given out before the socket goes, which it does once both sides have ended. */
   get #isAtTunnelEnd(): boolean {
-    return this.#isTunnel && this.#hasPeerEnded && this.#decoder.bufferedBytes === 0;
+    return this.#isTunnel && this.#hasPeerEnded;
   }
 
   /** False when the decoder has nothing more to give. */

@@ -124,15 +124,17 @@ export class ProxyMesh {
   ): Promise<{ web: TestSidecar; orders: TestSidecar; port: number }> {
     const { timeouts = { drain: '100ms' } } = options;
     const { protocol = 'http1', between = 'http1', upstream = 'http1' } = options;
+    const { through = async (port) => port } = options;
     const to = (cluster: string): Record<string, unknown> => target(cluster, options);
+    const { beyond = protocol === 'tcp' ? protocol : between } = options;
     const orders = await this.sidecar(await this.readySds('/orders'), {
       listeners: [
         {
           name: 'in',
           address: '127.0.0.1:0',
           tls: { allow: ['spiffe://mesh.test/web'] },
-          protocol: protocol === 'tcp' ? protocol : between,
-          ...to('app'),
+          protocol: beyond,
+          ...target('app', { ...options, protocol: beyond }),
         },
       ],
       clusters: [{ name: 'app', endpoints: [`127.0.0.1:${appPort}`], protocol: upstream }],
@@ -145,7 +147,7 @@ export class ProxyMesh {
       clusters: [
         {
           name: 'orders',
-          endpoints: [`127.0.0.1:${orders.port('in')}`],
+          endpoints: [`127.0.0.1:${await through(orders.port('in'))}`],
           tls: { expect: ['spiffe://mesh.test/orders'] },
           protocol: between,
         },
@@ -206,6 +208,10 @@ interface ProxyOptions {
   readonly between?: 'http1' | 'http2';
   readonly upstream?: 'http1' | 'http2';
   readonly timeouts?: Record<string, string>;
+  /** What the second sidecar of a pair makes of what comes; what the first speaks to it, if not given. */
+  readonly beyond?: 'http1' | 'http2' | 'tcp';
+  /** Puts something between the sidecars of a pair: answers the port that leads to the one it is given. */
+  readonly through?: (port: number) => Promise<number>;
   /** An authority that CONNECT may name, on every listener. */
   readonly connect?: string;
   readonly upgrades?: readonly string[];

@@ -10,10 +10,8 @@
  */
 
 import { Buffer } from 'node:buffer';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import koffi from 'koffi';
-import { describeError, type Logger } from '../core/index.ts';
+import { createCollector, describeError, type Logger } from '../core/index.ts';
 
 /**
  * Has the collector find what nobody refers to any more; with `giveBack` also the room that it took, which stops
@@ -56,25 +54,14 @@ export function protectProcess(log: Logger): MemorySweep {
     failed('this system has no such calls', process.platform);
   }
   Buffer.poolSize = 0;
-  return collector(trim);
-}
-
-/**
- * The runtime collects when it needs memory, which an agent at rest does not: a key would stay for hours. So
- * that it can be asked to, without a flag on every command line, the flag is set here, for one context that
- * nothing else runs in.
- */
-function collector(trim: unknown): MemorySweep {
-  setFlagsFromString('--expose-gc');
-  const collect: unknown = runInNewContext('gc');
-  setFlagsFromString('--no-expose-gc');
+  // The runtime collects when it needs memory, which an agent at rest does not: a key would stay for hours.
+  const collector = createCollector();
   return (how) => {
     if (how === undefined) {
-      called(collect);
+      collector.collect();
       return;
     }
-    // The one kind of collection that leaves the collector itself no more room than what lives now.
-    called(collect, { type: 'major', execution: 'sync', flavor: 'last-resort' });
+    collector.giveBack();
     if (trim !== undefined) called(trim, 0);
   };
 }

@@ -12,6 +12,7 @@ export {
   utf8Text,
 } from './bytes.ts';
 export { afterTurn, type Clock, sleep, systemClock, type Timer } from './clock.ts';
+export { type Collector, createCollector, createYoungCollector } from './collector.ts';
 export {
   addressField,
   ConfigError,

@@ -5,6 +5,7 @@ import {
   afterTurn,
   type Clock,
   type Closable,
+  createYoungCollector,
   type Logger,
   type Random,
   Scope,
@@ -27,6 +28,7 @@ import { createDialer, type Dialer } from './net/dialer.ts';
 import type { TlsMaterial } from './net/mtls/tls-material.ts';
 import type { LostTrust } from './net/mtls/live-peers.ts';
 import { TlsSource } from './net/mtls/tls-source.ts';
+import { ReadMemory } from './net/read-memory.ts';
 import { WriteTurn } from './net/write-turn.ts';
 import { Cluster } from './proxy/cluster.ts';
 import { RequestIds } from './proxy/request-id.ts';
@@ -82,7 +84,11 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
 async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Promise<RunningProxy> {
   const { clock, random, log, protocols = ownProtocols } = deps;
   const stats = createProxyStats();
-  const connections = { deadlines: new Deadlines(clock), writes: new WriteTurn(afterTurn) };
+  const connections = {
+    deadlines: new Deadlines(clock),
+    writes: new WriteTurn(afterTurn),
+    reads: new ReadMemory(createYoungCollector()),
+  };
   // Secrets first: listeners and clusters ask this one source at every handshake.
   const sds = startSecrets(config, deps, scope);
   const material = sds?.material ?? new WatchSource<TlsMaterial | undefined>(undefined);

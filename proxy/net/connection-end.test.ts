@@ -7,6 +7,7 @@ import { until } from '../../test/fakes/proxy-mesh.ts';
 import { ManualClock } from '../../test/fakes/manual-clock.ts';
 import { Connection } from './connection.ts';
 import { Deadlines } from './deadlines.ts';
+import { ReadMemory } from './read-memory.ts';
 import { WriteTurn } from './write-turn.ts';
 
 let scope = new Scope();
@@ -30,7 +31,8 @@ async function pairOfEnds(): Promise<{ ours: Connection; peer: Socket; clock: Ma
     socket.destroy();
     server.close();
   });
-  const deps = { deadlines: new Deadlines(clock), writes: new WriteTurn(afterTurn) };
+  const reads = new ReadMemory(() => {});
+  const deps = { deadlines: new Deadlines(clock), writes: new WriteTurn(afterTurn), reads };
   return { ours: new Connection(socket, undefined, deps, undefined), peer, clock };
 }
 

@@ -6,6 +6,7 @@ import { until } from '../../test/fakes/proxy-mesh.ts';
 import { Connection, type ConnectionListener } from './connection.ts';
 import type { ConnectionClosed } from './connection-observer.ts';
 import { Deadlines } from './deadlines.ts';
+import { ReadMemory } from './read-memory.ts';
 import { WriteTurn } from './write-turn.ts';
 
 const open: { destroy(): void }[] = [];
@@ -20,7 +21,8 @@ async function pair(): Promise<{ connection: Connection; far: Socket; turns: () 
     turns += 1;
     afterTurn(action);
   });
-  const deps = { deadlines: new Deadlines(systemClock), writes };
+  const reads = new ReadMemory(() => {});
+  const deps = { deadlines: new Deadlines(systemClock), writes, reads };
   const server = createServer({ allowHalfOpen: true });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));

@@ -8,8 +8,9 @@ import type { SpiffeId } from '../../spiffe/index.ts';
 import { addressText, type Endpoints } from './address.ts';
 import type { ConnectionEnd, ConnectionObserver } from './connection-observer.ts';
 import { type Deadlines, type Expiring, never } from './deadlines.ts';
-import type { Inlet } from './inlet.ts';
+import { type Inlet, readBytesMax } from './inlet.ts';
 import { endedByBreak, watchForBreak } from './mtls/close-notify.ts';
+import type { ReadMemory } from './read-memory.ts';
 import type { Flushable, WriteTurn } from './write-turn.ts';
 
 /** Whoever speaks over a connection. The connection calls; nothing here is called after `onClose`. */
@@ -35,6 +36,7 @@ export interface ConnectionListener {
 export interface ConnectionDeps {
   readonly deadlines: Deadlines;
   readonly writes: WriteTurn;
+  readonly reads: ReadMemory;
 }
 
 /**
@@ -56,6 +58,7 @@ export class Connection implements Expiring, Flushable {
   readonly #socket: Socket;
   readonly #deadlines: Deadlines;
   readonly #writes: WriteTurn;
+  readonly #reads: ReadMemory;
   readonly #inlet: Inlet | undefined;
   #listener: ConnectionListener | undefined;
   /** What waits for the flush: nearly always one piece or two, so only a third needs a list. */
@@ -94,6 +97,7 @@ export class Connection implements Expiring, Flushable {
         : addressText(endpoints.source);
     this.#deadlines = deps.deadlines;
     this.#writes = deps.writes;
+    this.#reads = deps.reads;
     this.#deadlines.add(this);
     if (socket instanceof TLSSocket) watchForBreak(socket);
     socket.on('drain', () => this.#onDrain());
@@ -134,6 +138,7 @@ export class Connection implements Expiring, Flushable {
     if (this.#putBack !== undefined) nextTick(giveBack, this);
     if (!isFirst) return;
     const receive = (bytes: Buffer): void => {
+      this.#reads.add(bytes.length);
       if (!this.#isClosed) this.#listener?.onData(bytes);
     };
     if (this.#inlet === undefined) this.#socket.on('data', receive);
@@ -338,8 +343,8 @@ function discard(connection: Connection): ConnectionListener {
 }
 
 // What may wait for a peer that takes nothing. Node's own mark is 16 KiB, a single TLS record: whoever relays a
-// stream would be stopped and started at each. Two reads may wait here instead, as little as keeps both sides busy.
-const highMarkBytes = 128 * 1024;
+// stream would be stopped and started at each. One read of a busy stream may wait here instead.
+const highMarkBytes = readBytesMax;
 
 // Below this, copying head and body together is cheaper than handing the kernel a list of them.
 const joinBytesMax = 16 * 1024;

@@ -11,6 +11,7 @@ import { afterTurn, Scope, systemClock } from '../../core/index.ts';
 import { until } from '../../test/fakes/proxy-mesh.ts';
 import { Connection } from '../net/connection.ts';
 import { Deadlines } from '../net/deadlines.ts';
+import { ReadMemory } from '../net/read-memory.ts';
 import { WriteTurn } from '../net/write-turn.ts';
 import { RequestDecoder } from '../protocol/http1/request-decoder.ts';
 import { ResponseDecoder } from '../protocol/http1/response-decoder.ts';
@@ -36,7 +37,8 @@ async function pairOfEnds(): Promise<{ ours: Connection; peer: Socket }> {
     for (const each of [peer, socket]) each.destroy();
     server.close();
   });
-  const deps = { deadlines: new Deadlines(systemClock), writes: new WriteTurn(afterTurn) };
+  const reads = new ReadMemory(() => {});
+  const deps = { deadlines: new Deadlines(systemClock), writes: new WriteTurn(afterTurn), reads };
   return { ours: new Connection(socket, undefined, deps, undefined), peer };
 }
 

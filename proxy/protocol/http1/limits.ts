@@ -26,7 +26,7 @@ export const defaultHttp1Limits: Http1Limits = Object.freeze({
   // The largest length a JavaScript number holds exactly.
   bodyBytesMax: Number.MAX_SAFE_INTEGER,
   chunkExtensionBytesMax: 4 * 1024,
-  // Sixteen full socket reads.
+  // Four reads of a socket at their fullest.
   bufferedBytesMax: 1024 * 1024,
   interimResponsesMax: 16,
 });

@@ -129,6 +129,10 @@ async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Pro
     requestIds,
     stats,
     timeouts,
+    relayTimeouts: {
+      idleMs: config.timeouts.relayIdle,
+      halfClosedMs: config.timeouts.relayHalfClosed,
+    },
     connections: new ConnectionCount(config.connectionsMax),
     firstBytesMsMax: config.timeouts.firstBytes,
     handshakeMsMax: config.timeouts.handshake,

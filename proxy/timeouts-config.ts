@@ -19,6 +19,12 @@ export const timeoutsSchema = z
     upstreamIdle: durationField.default(30_000),
     /** A tunnel through which nothing goes either way. WebSocket peers ping each other far more often. */
     tunnelIdle: durationField.default(300_000),
+    /**
+     * A relay through which nothing goes either way, and one of which a side has ended. What is inside is not known: pools
+     * of databases are idle for long, so it is an hour, as Envoy's; who has ended waits for an answer and for nothing else.
+     */
+    relayIdle: durationField.default(3_600_000),
+    relayHalfClosed: durationField.default(300_000),
     drain: durationField.default(10_000),
     /** From the accepted connection to the end of its PROXY header and its ClientHello, where they are looked for. */
     firstBytes: durationField.default(10_000),

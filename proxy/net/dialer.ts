@@ -9,6 +9,7 @@ import { peerChainOf } from '../../rpc/index.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
 import { type Expiring, never } from './deadlines.ts';
 import { Inlet } from './inlet.ts';
+import { keepAlive } from './keep-alive.ts';
 import { type Address, type Endpoints, noAddress } from './address.ts';
 import type { LostTrust } from './mtls/live-peers.ts';
 import type { TlsSource } from './mtls/tls-source.ts';
@@ -66,7 +67,7 @@ export function createDialer(tls: DialerTls | undefined, deps: DialerDeps): Dial
 
 function dialClear(endpoint: Address, header: Buffer | undefined, attempt: DialAttempt): void {
   const { onread } = attempt.inlet;
-  const options = { ...endpoint, allowHalfOpen: true, noDelay: true, keepAlive: true, onread };
+  const options = { ...endpoint, allowHalfOpen: true, noDelay: true, ...keepAlive, onread };
   const socket = connectTcp(options);
   attempt.watch(socket, 'connect');
   socket.once('connect', () => {
@@ -102,7 +103,7 @@ function dialTls(
   attempt.watch(socket, 'tls');
   socket.once('connect', () => {
     socket.setNoDelay(true);
-    socket.setKeepAlive(true);
+    socket.setKeepAlive(true, keepAlive.keepAliveInitialDelay);
   });
   socket.once('secureConnect', () => {
     const outcome = tls.source.verify(peerChainOf(socket), 'serverAuth', tls.policy);
@@ -142,7 +143,7 @@ class DialAttempt implements Expiring {
 
   /** A socket that sends the header as soon as it can, ahead of the handshake that is made over it. */
   behind(header: Buffer, endpoint: Address): Socket {
-    const socket = connectTcp({ ...endpoint, allowHalfOpen: true, noDelay: true, keepAlive: true });
+    const socket = connectTcp({ ...endpoint, allowHalfOpen: true, noDelay: true, ...keepAlive });
     socket.on('error', (error) => this.fail('connect', error.message));
     socket.write(header);
     // Node gives a TLS socket over another one no buffer to read into.

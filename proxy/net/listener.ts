@@ -6,6 +6,7 @@ import { listening, removeStaleSocket } from '../../rpc/index.ts';
 import { arrive } from './arrival.ts';
 import { ConnectionCount, SourceCounts } from './connection-limits.ts';
 import { needsInspection } from './filter-chain.ts';
+import { keepAlive } from './keep-alive.ts';
 import type { ListenerDeps, ListenerOptions, ListenerState } from './listener-options.ts';
 
 export interface Listener extends Closable {
@@ -31,7 +32,7 @@ export async function startListener(
     sources: new SourceCounts(options.connectionsPerSourceMax),
     inspects: needsInspection(options.chains),
   };
-  const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
+  const server = createServer({ allowHalfOpen: true, noDelay: true, ...keepAlive }, (socket) =>
     accept(socket, sockets, state),
   );
   await listen(server, options);

@@ -14,7 +14,7 @@ import { serveRequests } from './http-session.ts';
 import { isRelayed, protocolNamed, type ProtocolTable } from './protocols.ts';
 import type { RequestIds } from './request-id.ts';
 import type { ListenerCounters, ProxyStats } from './stats.ts';
-import { serveTcp } from './tcp-relay.ts';
+import { type RelayTimeouts, serveTcp } from './tcp-relay.ts';
 import type { TunnelPolicy } from './tunnel-policy.ts';
 
 /** What every listener of a proxy is given. */
@@ -28,6 +28,7 @@ export interface DirectionDeps extends ConnectionDeps {
   readonly requestIds: RequestIds;
   readonly stats: ProxyStats;
   readonly timeouts: ServerTimeouts;
+  readonly relayTimeouts: RelayTimeouts;
   /** Accepted connections of all listeners. */
   readonly connections: ConnectionCount;
   readonly firstBytesMsMax: number;
@@ -136,7 +137,8 @@ function servingTcp(
 ): ServingChain {
   const relays = new Set<Connection>();
   const cluster = clusterNamed(config.cluster ?? '', deps);
-  const relay = { ...deps, listener, cluster, stats: counters, relays };
+  const timeouts = deps.relayTimeouts;
+  const relay = { ...deps, timeouts, listener, cluster, stats: counters, relays };
   return {
     onConnection: (connection) => serveTcp(connection, relay),
     // Where one exchange ends and the next begins is not known; the drain's bound ends them.

@@ -45,6 +45,8 @@ export interface RelayStats {
   relaysFailed: number;
   /** Relays that one of the sides, or we, broke off. */
   relaysCutOff: number;
+  /** Relays through which nothing went; counted as cut off too. */
+  relayTimeouts: number;
   bytesUpstream: number;
   bytesDownstream: number;
 }
@@ -105,6 +107,7 @@ export function createListenerCounters(): ListenerCounters {
     relays: 0,
     relaysFailed: 0,
     relaysCutOff: 0,
+    relayTimeouts: 0,
     bytesUpstream: 0,
     bytesDownstream: 0,
   };

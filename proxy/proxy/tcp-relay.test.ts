@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   get,
@@ -166,3 +167,92 @@ test('a cluster has no more relays than it allows, and its neighbour is none the
   });
   third.close();
 });
+
+test('a relay through which nothing goes is broken off, and one that is used is not', async () => {
+  const app = await mesh.server((socket) => socket.on('data', (bytes) => socket.write(bytes)));
+  const sidecar = await mesh.plain(app.port, {
+    protocol: 'tcp',
+    timeouts: { relayIdle: '500ms', relayHalfClosed: '500ms' },
+  });
+  const idle = new RawClient(sidecar.inPort);
+  const used = new RawClient(sidecar.inPort);
+  let isReset = false;
+  idle.socket.on('error', () => {
+    isReset = true;
+  });
+  for (const client of [idle, used]) client.send('x');
+  await until(() => [idle, used].every((client) => client.text === 'x'));
+  const beat = setInterval(() => used.send('.'), 20);
+  await until(() => idle.isClosed);
+  expect([isReset, idle.isEnded]).toEqual([true, false]);
+  const { length } = used.text;
+  await used.read((text) => text.length > length + 2);
+  expect(used.isEnded || used.isClosed).toBe(false);
+  clearInterval(beat);
+  await until(() => used.isClosed);
+  expect((await sidecar.stats()).listeners['in']).toMatchObject({
+    relays: 2,
+    relayTimeouts: 2,
+    relaysCutOff: 2,
+  });
+  const fault = 'nothing went through the relay';
+  expect(await lines(sidecar, 2)).toMatchObject([{ fault }, { fault }]);
+  await until(() => app.sockets.every((socket) => socket.destroyed));
+});
+
+test('one whose client has ended waits for the answer, but not as long', async () => {
+  const app = await mesh.server((socket) => {
+    socket.on('data', (bytes) => {
+      // The one that is asked to answers after the end of the question.
+      if (bytes.toString() === 'ask') socket.on('end', () => socket.end('answer'));
+    });
+  });
+  const timeouts = { relayIdle: '60s', relayHalfClosed: '500ms' };
+  const sidecar = await mesh.plain(app.port, { protocol: 'tcp', timeouts });
+  const answered = new RawClient(sidecar.inPort);
+  const left = new RawClient(sidecar.inPort);
+  const open = new RawClient(sidecar.inPort);
+  answered.socket.end('ask');
+  left.socket.end('tell');
+  open.send('tell');
+  expect(await answered.readAll()).toBe('answer');
+  await until(() => left.isClosed);
+  expect(left.isEnded).toBe(false);
+  expect(open.isClosed || open.isEnded).toBe(false);
+  expect((await sidecar.stats()).listeners['in']).toMatchObject({ relayTimeouts: 1 });
+  open.close();
+});
+
+test('the kernel asks a silent peer soon whether it is there, on both sides', async () => {
+  const app = await mesh.server((socket) => void socket.write('hello'));
+  const sidecar = await mesh.plain(app.port, { protocol: 'tcp' });
+  const client = new RawClient(sidecar.inPort);
+  await client.read((text) => text !== '');
+  const ours = [
+    [sidecar.inPort, client.socket.localPort ?? 0],
+    [app.sockets[0]?.remotePort ?? 0, app.port],
+  ] as const;
+  for (const [local, remote] of ours) {
+    let timer = await timerOf(local, remote);
+    // proc(5): 1 is a retransmission that is under way, 2 is keep-alive.
+    while (timer?.kind === 1) timer = await timerOf(local, remote);
+    expect(timer?.kind).toBe(2);
+    expect(timer?.seconds).toBeLessThanOrEqual(60);
+  }
+  client.close();
+});
+
+/** What the kernel waits for on a connection of this machine, by /proc/net/tcp. */
+async function timerOf(
+  local: number,
+  remote: number,
+): Promise<{ readonly kind: number; readonly seconds: number } | undefined> {
+  const hex = (port: number): string => port.toString(16).toUpperCase().padStart(4, '0');
+  const row = (await readFile('/proc/net/tcp', 'latin1'))
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .find(([, from, to]) => from?.endsWith(`:${hex(local)}`) && to?.endsWith(`:${hex(remote)}`));
+  const [kind, jiffies] = row?.[5]?.split(':') ?? [];
+  if (kind === undefined || jiffies === undefined) return undefined;
+  return { kind: Number.parseInt(kind, 16), seconds: Number.parseInt(jiffies, 16) / 100 };
+}

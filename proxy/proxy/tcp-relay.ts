@@ -4,6 +4,7 @@ import type { Buffer } from 'node:buffer';
 import type { Clock, Logger } from '../../core/index.ts';
 import type { AccessLog, RelayRecord } from '../access-log.ts';
 import type { Connection, ConnectionListener } from '../net/connection.ts';
+import { type Deadlines, type Expiring, never } from '../net/deadlines.ts';
 import type { Cluster } from './cluster.ts';
 import type { RelayStats } from './stats.ts';
 
@@ -13,9 +14,18 @@ export interface TcpDeps {
   readonly stats: RelayStats;
   readonly accessLog: AccessLog;
   readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly timeouts: RelayTimeouts;
   readonly log: Logger;
   /** Connections under way, for draining. */
   readonly relays: Set<Connection>;
+}
+
+export interface RelayTimeouts {
+  /** How long nothing may go either way. */
+  readonly idleMs: number;
+  /** The same once a side has ended. */
+  readonly halfClosedMs: number;
 }
 
 /** Dials for `downstream` and relays until both directions have ended. Nothing is read before that. */
@@ -25,7 +35,8 @@ export function serveTcp(downstream: Connection, deps: TcpDeps): void {
 }
 
 /** One relay, from its dial to its line in the log. */
-class Relay implements RelayRecord {
+class Relay implements RelayRecord, Expiring {
+  deadlineMs = never;
   bytesUpstream = 0;
   bytesDownstream = 0;
   upstream: string | undefined;
@@ -35,11 +46,13 @@ class Relay implements RelayRecord {
   readonly #startedMs: number;
   #attempts = 0;
   #openSides = 2;
+  #idleMs: number;
 
   constructor(downstream: Connection, deps: TcpDeps) {
     this.#downstream = downstream;
     this.#deps = deps;
     this.#startedMs = deps.clock.monotonicMs();
+    this.#idleMs = deps.timeouts.idleMs;
   }
 
   dial(): void {
@@ -78,28 +91,50 @@ class Relay implements RelayRecord {
     stats.relays += 1;
     downstream.neverExpire();
     upstream.neverExpire();
+    this.#deps.deadlines.add(this);
+    this.#time();
     upstream.attach(
-      new OneWay(
-        upstream,
-        downstream,
-        (bytes) => {
+      new OneWay(upstream, downstream, {
+        onBytes: (bytes) => {
           this.bytesDownstream += bytes;
           stats.bytesDownstream += bytes;
+          this.#time();
         },
-        (fault) => this.#onSideClosed(fault === undefined ? undefined : `server: ${fault}`),
-      ),
+        onRoom: () => this.#time(),
+        onEnd: () => this.#onSideEnd(),
+        onOver: (fault) => this.#onSideClosed(fault === undefined ? undefined : `server: ${fault}`),
+      }),
     );
     downstream.attach(
-      new OneWay(
-        downstream,
-        upstream,
-        (bytes) => {
+      new OneWay(downstream, upstream, {
+        onBytes: (bytes) => {
           this.bytesUpstream += bytes;
           stats.bytesUpstream += bytes;
+          this.#time();
         },
-        (fault) => this.#onSideClosed(fault === undefined ? undefined : `client: ${fault}`),
-      ),
+        onRoom: () => this.#time(),
+        onEnd: () => this.#onSideEnd(),
+        onOver: (fault) => this.#onSideClosed(fault === undefined ? undefined : `client: ${fault}`),
+      }),
     );
+  }
+
+  /** Whichever way something went, it is not idle. */
+  #time(): void {
+    this.deadlineMs = this.#deps.deadlines.in(this.#idleMs);
+  }
+
+  #onSideEnd(): void {
+    const { idleMs, halfClosedMs } = this.#deps.timeouts;
+    this.#idleMs = Math.min(idleMs, halfClosedMs);
+    this.#time();
+  }
+
+  onDeadline(): void {
+    this.#deps.stats.relayTimeouts += 1;
+    this.fault = 'nothing went through the relay';
+    // Nobody knows whether all was said, so it is no end; the other side follows.
+    this.#downstream.breakOff(this.fault);
   }
 
   /** Which side broke off first is what there is to know; the other one follows. */
@@ -113,6 +148,7 @@ class Relay implements RelayRecord {
 
   #finish(): void {
     this.#deps.relays.delete(this.#downstream);
+    this.#deps.deadlines.delete(this);
     this.#deps.accessLog.writeRelay(this);
   }
 
@@ -133,34 +169,37 @@ class Relay implements RelayRecord {
   }
 }
 
+/** What whoever keeps account of one direction is told. */
+interface OneWayEvents {
+  onBytes(bytes: number): void;
+  /** The side that it goes to takes bytes again. */
+  onRoom(): void;
+  onEnd(): void;
+  /** Once, with why where it broke off. */
+  onOver(fault: string | undefined): void;
+}
+
 /** What comes from one side goes to the other, with its end and its back-pressure. */
 class OneWay implements ConnectionListener {
   readonly #from: Connection;
   readonly #to: Connection;
-  readonly #count: (bytes: number) => void;
-  /** Called once with why, where it broke off. */
-  readonly #onOver: (fault: string | undefined) => void;
+  readonly #events: OneWayEvents;
   #hasEnded = false;
 
-  constructor(
-    from: Connection,
-    to: Connection,
-    count: (bytes: number) => void,
-    onOver: (fault: string | undefined) => void,
-  ) {
+  constructor(from: Connection, to: Connection, events: OneWayEvents) {
     this.#from = from;
     this.#to = to;
-    this.#count = count;
-    this.#onOver = onOver;
+    this.#events = events;
   }
 
   onData(bytes: Buffer): void {
-    this.#count(bytes.length);
+    this.#events.onBytes(bytes.length);
     if (!this.#to.write(bytes)) this.#from.pause();
   }
 
   /** There is room towards the side this listens to, so the other may be read again. */
   onDrain(): void {
+    this.#events.onRoom();
     this.#to.resume();
   }
 
@@ -171,15 +210,16 @@ class OneWay implements ConnectionListener {
     }
     this.#hasEnded = true;
     this.#to.end();
+    this.#events.onEnd();
   }
 
-  /** Idle connections are kept: the protocol inside is not known. TCP's keepalive finds dead peers. */
+  /** The relay has one clock for both sides. */
   onDeadline(): void {}
 
   onClose(reason: string | undefined): void {
     // A side that broke off without an end must not look like one that ended.
     const fault = reason ?? (this.#hasEnded ? undefined : 'it broke off');
     if (fault !== undefined) this.#to.breakOff(fault);
-    this.#onOver(fault);
+    this.#events.onOver(fault);
   }
 }

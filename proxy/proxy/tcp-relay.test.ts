@@ -54,8 +54,8 @@ test('bytes go both ways through mutual TLS, and each direction ends on its own'
     upstream: `127.0.0.1:${app.port}`,
   });
   for (const line of [outward, inward]) expect(line).not.toHaveProperty('fault');
-  for (const { stats } of [web, orders]) {
-    const { listeners, clusters } = await stats();
+  for (const sidecar of [web, orders]) {
+    const { listeners, clusters } = await sidecar.stats();
     for (const listener of Object.values(listeners)) {
       expect(listener).toMatchObject({ relaysCutOff: 0, relaysFailed: 0 });
     }

@@ -107,6 +107,10 @@ class HttpSession implements RequestListener, ServerOwner {
     this.#deps.stats.idleTimeouts += 1;
   }
 
+  onUnread(): void {
+    this.#deps.stats.readTimeouts += 1;
+  }
+
   onConnectionClosed(connection: Drainable): void {
     this.#deps.sessions.delete(connection);
   }

@@ -23,7 +23,7 @@ export interface RequestStats {
   /** Heads and bodies of requests that came too slowly: 408. */
   headTimeouts: number;
   bodyTimeouts: number;
-  /** Responses that the client did not take; counted as aborts too. */
+  /** Responses that the client did not take; counted as aborts too, unless we had nothing more to say. */
   readTimeouts: number;
   /** Responses that did not come in time, or stopped. */
   responseTimeouts: number;

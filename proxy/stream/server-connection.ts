@@ -39,7 +39,7 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
   #keepsAlive = false;
   #isRequestEnded = true;
   #isPaused = false;
-  /** The client takes no more of the response for now. */
+  /** The client takes no more of its responses for now. */
   #isBlocked = false;
   #isPulling = false;
   #isDraining = false;
@@ -196,12 +196,18 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
 
   onDrain(): void {
     this.#isBlocked = false;
+    if (this.#handler === undefined) {
+      // The next request has waited for the client to take the answers to those before it.
+      this.#connection.expireIn(this.#timeouts.idleMs);
+      this.#pull();
+      return;
+    }
     if (!this.#isTunnel) {
       const awaitsBody = !this.#isRequestEnded && !this.#isPaused;
       if (awaitsBody) this.#connection.expireIn(this.#timeouts.idleMs);
       else this.#connection.neverExpire();
     }
-    this.#handler?.onResponseDrain();
+    this.#handler.onResponseDrain();
   }
 
   /**
@@ -212,7 +218,7 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
     this.#hasPeerEnded = true;
     if (this.#isTunnel && !isBroken) this.#pull();
     else if (this.#handler !== undefined) this.#abortRequest('gone');
-    else if (this.#decoder.isIdle) this.#finish();
+    else if (this.#decoder.isIdle || this.#isBlocked) this.#finish();
     else this.#connection.destroy('the client closed in the middle of a head');
   }
 
@@ -222,7 +228,10 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
       if (handler === undefined) this.#connection.destroy();
       else handler.onRequestFailure(idleTunnel);
     } else if (handler === undefined) {
-      if (this.#decoder.isIdle) {
+      if (this.#isBlocked) {
+        this.#listener.onUnread();
+        this.#connection.destroy('the client does not read');
+      } else if (this.#decoder.isIdle) {
         this.#listener.onIdle();
         this.#finish();
       } else {
@@ -270,9 +279,12 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
     else this.#connection.pause();
   }
 
-  /** Between requests, and while the body of one is being passed on. */
+  /**
+   * Between requests, and while the body of one is being passed on. A client that takes no answers is given no
+   * further ones: those of our own cost nobody but us, so that nothing else would hold it back.
+   */
   #mayPull(): boolean {
-    if (this.#handler === undefined) return true;
+    if (this.#handler === undefined) return !this.#isBlocked;
     return !this.#isRequestEnded && (!this.#isPaused || this.#isAtTunnelEnd);
   }
 

@@ -81,6 +81,8 @@ export interface RequestListener {
   onBadRequest(failure: RequestFailure, stream: ServerStream): void;
   /** The connection is ended because nothing came on it. */
   onIdle(): void;
+  /** The connection is ended because the client takes nothing, after the last of its requests was answered. */
+  onUnread(): void;
 }
 
 export interface ServerTimeouts {

@@ -24,7 +24,7 @@ const slow = [
   'ca/admin/recorded-first.test.ts',
   'ca/authority/{authorities,authorities-clock,authorities-kill,jwt-keys}.test.ts',
   'ca/authority/{overdue,rotation-simulation,upstream}.test.ts',
-  'proxy/{detect,grpc,grpc-web,listeners,mutual-tls,proxy,rotation,trust}.test.ts',
+  'proxy/{arrival,detect,grpc,grpc-web,listeners,mutual-tls,proxy,rotation,trust}.test.ts',
   'proxy/proxy/{extended-connect,http1,http1-early,http1-unread,http2,protocols,tcp-relay,tunnel}.test.ts',
   'proxy/sds/sds-client.test.ts',
 ];

@@ -56,7 +56,7 @@ export const chainFields = {
   cluster: nameField.optional(),
   /** Destination ports whose connections are relayed unseen; of `auto` alone. */
   opaquePorts: portsField.optional(),
-  /** Destination ports whose servers speak first; of `auto` alone, well-known ones if not given. */
+  /** Destination ports whose servers speak first; of `auto`, and of `tcp` that takes plaintext. Well-known ones if not given. */
   serverFirstPorts: portsField.optional(),
   /** Protocols that requests may be upgraded to; `websocket` if not given. */
   upgrades: z.array(upgradeField).max(16).optional(),
@@ -140,6 +140,8 @@ function checkProtocol(
   }
   for (const [key, ports] of Object.entries({ opaquePorts, serverFirstPorts })) {
     if (ports === undefined) continue;
+    // Beside TLS on one port, a relay's connections are looked at too.
+    if (key === 'serverFirstPorts' && protocol === 'tcp' && modeOf(chain) !== 'strict') continue;
     if (protocol !== 'auto') fault([key], 'only protocol: auto looks at what it might not look at');
     else if (cluster === undefined) fault([key], 'name a cluster to relay them to');
   }

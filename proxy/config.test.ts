@@ -163,6 +163,7 @@ listeners:
         tls: { allow: ["spiffe://mesh.test/*"] }
         protocol: tcp
         cluster: app
+        serverFirstPorts: [15443]
   - name: local
     address: unix:/run/signet/local.sock
     mode: off
@@ -252,6 +253,12 @@ test.for([
     '    mode: off\n    protocol: tcp\n    cluster: app\n',
     '    mode: off\n    protocol: auto\n    routes: [ { prefix: /, cluster: app } ]\n    serverFirstPorts: [25]\n',
     'name a cluster to relay them to',
+  ],
+  [
+    'server-first ports where TLS alone is taken',
+    'mode: permissive',
+    'mode: strict',
+    'only protocol: auto looks',
   ],
   ['two chains of a name', '- name: old', '- name: orders', 'orders is there twice'],
   [

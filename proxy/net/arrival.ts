@@ -21,18 +21,27 @@ interface Arrival {
   endpoints: Endpoints;
   isTls: boolean;
   hello: ClientHello | undefined;
+  /** Whether a PROXY header will say where it comes from, so that its own address is that of many. */
+  readonly awaitsHeader: boolean;
 }
 
 /** Ends with the chain's `onConnection`, or with the socket destroyed and counted. */
 export function arrive(socket: Socket, state: ListenerState): void {
   const { options, deps } = state;
+  const endpoints = options.originalDestination
+    ? interceptedEndpointsOf(socket)
+    : endpointsOf(socket);
   const arrival: Arrival = {
     socket,
-    endpoints: options.originalDestination ? interceptedEndpointsOf(socket) : endpointsOf(socket),
+    endpoints,
     // Without a look all chains have one mode.
     isTls: options.chains[0]?.mode !== 'off',
     hello: undefined,
+    // Who is not configured cannot state an address: what it sends is taken for what it is.
+    awaitsHeader: options.proxyProtocolFrom?.has(endpoints.source.host) === true,
   };
+  // At once, so that nobody holds all places with connections on which nothing comes.
+  if (!arrival.awaitsHeader && !admit(arrival, state)) return;
   const stages = stagesFor(arrival, state);
   if (stages.length === 0) {
     choose(arrival, state);
@@ -40,17 +49,19 @@ export function arrive(socket: Socket, state: ListenerState): void {
   }
   const reading = { stages, deadlines: deps.deadlines, msMax: deps.firstBytesMsMax };
   readFirstBytes(socket, reading, (outcome) => {
-    if (outcome.kind === 'done') choose(arrival, state);
+    if (outcome.kind === 'done') onFirstBytes(arrival, state);
     // Who leaves without a word, as probes of load balancers do, is nobody's fault.
     else if (outcome.kind === 'closed') socket.destroy();
     else refuse(arrival, state, 'connectionsUnreadable', outcome.detail);
   });
 }
 
-function stagesFor(arrival: Arrival, { options, inspects }: ListenerState): FirstBytesStage[] {
+function stagesFor(
+  arrival: Arrival,
+  { options, deps, inspects }: ListenerState,
+): FirstBytesStage[] {
   const stages: FirstBytesStage[] = [];
-  // Who is not configured cannot state an address: what it sends is taken for what it is.
-  if (options.proxyProtocolFrom?.has(arrival.endpoints.source.host) === true) {
+  if (arrival.awaitsHeader) {
     stages.push(
       proxyHeaderStage((header) => {
         if (header.kind === 'proxied') arrival.endpoints = header.endpoints;
@@ -59,23 +70,51 @@ function stagesFor(arrival: Arrival, { options, inspects }: ListenerState): Firs
   }
   if (inspects) {
     stages.push(
-      inspectorStage((hello) => {
-        arrival.isTls = hello !== undefined;
-        arrival.hello = hello;
-      }),
+      inspectorStage(
+        (hello) => {
+          arrival.isTls = hello !== undefined;
+          arrival.hello = hello;
+        },
+        () => silenceMsMax(arrival, options.chains, deps.firstBytesMsMax),
+      ),
     );
   }
   return stages;
 }
 
+/**
+ * A client of plaintext may wait for its server to begin, and one of TLS never does. Answers how long nothing at all is
+ * no sign of that, or undefined where no chain that would take the plaintext has servers that begin.
+ */
+function silenceMsMax(
+  { endpoints }: Arrival,
+  chains: readonly FilterChain[],
+  firstBytesMsMax: number,
+): number | undefined {
+  const chain = chooseChain(chains, { endpoints, isTls: false, hello: undefined });
+  if (chain?.serverFirstPorts === undefined) return undefined;
+  return chain.serverFirstPorts.has(endpoints.destination.port)
+    ? Math.min(helloMsMax, firstBytesMsMax)
+    : firstBytesMsMax;
+}
+
+/** Whether its source has room for it; if not, it is refused. */
+function admit(arrival: Arrival, state: ListenerState): boolean {
+  const { host } = arrival.endpoints.source;
+  if (!state.sources.add(host)) {
+    refuse(arrival, state, 'connectionsOverSourceLimit', 'its source has too many connections');
+    return false;
+  }
+  arrival.socket.once('close', () => state.sources.remove(host));
+  return true;
+}
+
+function onFirstBytes(arrival: Arrival, state: ListenerState): void {
+  if (!arrival.awaitsHeader || admit(arrival, state)) choose(arrival, state);
+}
+
 function choose(arrival: Arrival, state: ListenerState): void {
   const { socket, endpoints } = arrival;
-  const { source } = endpoints;
-  if (!state.sources.add(source.host)) {
-    refuse(arrival, state, 'connectionsOverSourceLimit', 'its source has too many connections');
-    return;
-  }
-  socket.once('close', () => state.sources.remove(source.host));
   const chain = chooseChain(state.options.chains, arrival);
   if (chain === undefined) {
     const what = arrival.isTls ? 'TLS' : 'plaintext';
@@ -157,6 +196,10 @@ function refuse(
   deps.log.debug('a connection was closed', fields);
   arrival.socket.destroy();
 }
+
+// A client of TLS sends its hello with the third packet of the connection; this is many round trips of a mesh, and what
+// a client in plaintext waits longer for its greeting where servers are known to begin.
+const helloMsMax = 250;
 
 const endedCounters = {
   revoked: 'tlsPeersRevoked',

@@ -34,6 +34,8 @@ export interface FilterChain {
   readonly mode: TlsMode;
   /** Given unless the mode is `off`. */
   readonly tls: ListenerTls | undefined;
+  /** Destination ports whose servers are known to begin; undefined where no server of the chain ever does. */
+  readonly serverFirstPorts: ReadonlySet<number> | undefined;
   readonly onConnection: (connection: Connection) => void;
 }
 

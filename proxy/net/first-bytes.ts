@@ -9,6 +9,10 @@ import { type Deadlines, type Expiring, never } from './deadlines.ts';
 export interface FirstBytesStage {
   /** What has come since it was last asked. A stage bounds itself: it refuses what does not end. */
   read(bytes: Buffer): StageAnswer;
+  /** Asked as the stage begins: after how long nothing at all is an answer too. Undefined if it never is. */
+  silenceMsMax?(): number | undefined;
+  /** Nothing came for so long, and no further stage is asked. */
+  onSilence?(): void;
 }
 
 export type StageAnswer =
@@ -47,6 +51,10 @@ class FirstBytes implements Expiring {
   /** All that was read, from where the stage under way begins. */
   #chunks: Buffer[] = [];
   #isOver = false;
+  /** Whether nothing by {@link deadlineMs} is an answer. */
+  #maySilence = false;
+  /** For all stages together. */
+  readonly #wholeMs: number;
 
   constructor(
     socket: Socket,
@@ -57,7 +65,9 @@ class FirstBytes implements Expiring {
     this.#deadlines = options.deadlines;
     this.#stages = [...options.stages];
     this.#done = done;
-    this.deadlineMs = options.deadlines.in(options.msMax);
+    this.#wholeMs = options.deadlines.in(options.msMax);
+    this.deadlineMs = this.#wholeMs;
+    this.#timeSilence();
   }
 
   begin(): void {
@@ -68,6 +78,11 @@ class FirstBytes implements Expiring {
   }
 
   onDeadline(): void {
+    if (this.#maySilence) {
+      this.#stages[0]?.onSilence?.();
+      this.#finish({ kind: 'done' });
+      return;
+    }
     this.#finish({ kind: 'refused', detail: 'the first bytes did not come in time' });
   }
 
@@ -78,8 +93,18 @@ class FirstBytes implements Expiring {
 
   readonly #onClosed = (): void => this.#finish({ kind: 'closed' });
 
+  /** Of the stage that begins with nothing read. */
+  #timeSilence(): void {
+    const silenceMs = this.#stages[0]?.silenceMsMax?.();
+    if (silenceMs === undefined) return;
+    this.#maySilence = true;
+    this.deadlineMs = Math.min(this.#wholeMs, this.#deadlines.in(silenceMs));
+  }
+
   #take(chunk: Buffer): void {
     this.#chunks.push(chunk);
+    this.#maySilence = false;
+    this.deadlineMs = this.#wholeMs;
     let added = chunk;
     for (;;) {
       const stage = this.#stages[0];
@@ -90,6 +115,7 @@ class FirstBytes implements Expiring {
       this.#stages.shift();
       added = Buffer.concat(this.#chunks).subarray(answer.consumed);
       this.#chunks = [added];
+      if (added.length === 0 && this.#stages.length > 0) return this.#timeSilence();
     }
     if (added.length > 0) this.#socket.unshift(added);
     this.#finish({ kind: 'done' });

@@ -22,10 +22,18 @@ export function proxyHeaderStage(onHeader: (header: ProxyHeader) => void): First
   };
 }
 
-/** Looks whether TLS begins, and tells the whole hello, or undefined if something else begins. */
-export function inspectorStage(onHello: (hello: ClientHello | undefined) => void): FirstBytesStage {
+/**
+ * Looks whether TLS begins, and tells the whole hello, or undefined if something else begins; nothing for as long
+ * as `silenceMsMax` says, asked once the stage begins, is something else.
+ */
+export function inspectorStage(
+  onHello: (hello: ClientHello | undefined) => void,
+  silenceMsMax: () => number | undefined,
+): FirstBytesStage {
   const inspector = new TlsInspector();
   return {
+    silenceMsMax,
+    onSilence: () => onHello(undefined),
     read(added): StageAnswer {
       const inspection = inspector.push(added);
       switch (inspection.kind) {

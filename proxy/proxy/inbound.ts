@@ -27,6 +27,7 @@ export function inboundChain(
     // Plaintext comes in beside TLS only where the config says so in so many words.
     mode: config.mode,
     tls,
+    serverFirstPorts: serving.serverFirstPorts,
     // Bytes of accepted peers become requests, or a relay.
     onConnection: serving.onConnection,
   };

@@ -12,6 +12,7 @@ export function outboundChain(config: ChainConfig, serving: ServingChain): Filte
     match: chainMatch(config.match),
     mode: 'off',
     tls: undefined,
+    serverFirstPorts: serving.serverFirstPorts,
     // Bytes of the workload become requests, or a relay; their clusters originate TLS.
     onConnection: serving.onConnection,
   };

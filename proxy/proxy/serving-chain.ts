@@ -38,6 +38,8 @@ export interface DirectionDeps extends ConnectionDeps {
 
 /** Connections of one filter chain, served in its protocol. */
 export interface ServingChain {
+  /** Where a relay's server is known to begin; undefined where nothing is relayed. */
+  readonly serverFirstPorts: ReadonlySet<number> | undefined;
   readonly onConnection: (connection: Connection) => void;
   /** Lets requests under way end and closes what is idle. */
   drain(): void;
@@ -79,14 +81,12 @@ function servingDetected(
     stats: counters,
     protocols: spoken.map(({ codec, chain }) => ({ ...codec, serve: chain.onConnection })),
     fallback: relay?.onConnection,
-    opaquePorts: new Set([
-      ...(config.opaquePorts ?? []),
-      ...(config.serverFirstPorts ?? wellKnownServerFirstPorts),
-    ]),
+    opaquePorts: new Set([...(config.opaquePorts ?? []), ...serverFirstPortsOf(config)]),
   };
   const served = spoken.map(({ chain }) => chain);
   if (relay !== undefined) served.push(relay);
   return {
+    serverFirstPorts: relay?.serverFirstPorts,
     onConnection: (connection) => serveDetected(connection, detecting),
     drain: () => {
       for (const each of served) each.drain();
@@ -121,6 +121,7 @@ function servingRequests(
   const own = { listener, routes, tunnels, upgrades, grpcWeb, stats: counters, sessions };
   const session = { ...deps, ...own };
   return {
+    serverFirstPorts: undefined,
     onConnection: (connection) => serveRequests(protocol, connection, session),
     drain: () => {
       for (const stream of sessions) stream.drain();
@@ -140,11 +141,16 @@ function servingTcp(
   const timeouts = deps.relayTimeouts;
   const relay = { ...deps, timeouts, listener, cluster, stats: counters, relays };
   return {
+    serverFirstPorts: new Set(serverFirstPortsOf(config)),
     onConnection: (connection) => serveTcp(connection, relay),
     // Where one exchange ends and the next begins is not known; the drain's bound ends them.
     drain: () => {},
     openCount: () => relays.size,
   };
+}
+
+function serverFirstPortsOf({ serverFirstPorts }: ChainConfig): readonly number[] {
+  return serverFirstPorts ?? wellKnownServerFirstPorts;
 }
 
 function clusterNamed(name: string, deps: DirectionDeps): Cluster {

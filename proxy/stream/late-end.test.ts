@@ -106,7 +106,7 @@ describe('in a tunnel, what a peer said last and its end are told', () => {
     };
     const connection = new ServerConnection(
       ours,
-      { onRequest: () => handler, onBadRequest() {}, onIdle() {} },
+      { onRequest: () => handler, onBadRequest() {}, onIdle() {}, onUnread() {} },
       { onConnectionClosed: () => told.push('closed') },
       { headMs: 60_000, idleMs: 60_000, tunnelIdleMs: 60_000 },
     );

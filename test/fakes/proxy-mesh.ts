@@ -277,8 +277,10 @@ export class RawClient {
   isEnded = false;
   isClosed = false;
 
-  constructor(port: number) {
-    this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  /** `localAddress` is another one of this machine, where it matters who connects. */
+  constructor(port: number, localAddress?: string) {
+    const from = localAddress === undefined ? {} : { localAddress };
+    this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, ...from });
     this.socket.on('data', (bytes) => {
       this.text += bytes.toString('latin1');
     });

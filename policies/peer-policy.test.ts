@@ -27,6 +27,29 @@ test.for([
   expect(() => parsePeerPolicy([pattern ?? ''])).toThrow(JSON.stringify(pattern));
 });
 
+test.for([
+  ['an ID of its own', 'spiffe://mesh.test/web', 'spiffe://mesh.test/web is on the deny list'],
+  ['an ID allowed with its domain', 'spiffe://partner.test/mallory', 'is on the deny list'],
+  ['an ID allowed in a denied domain', 'spiffe://lost.test/web', 'is on the deny list'],
+  ['an ID that is on neither list', 'spiffe://mesh.test/api', 'is not on the list of peers'],
+  ['a neighbour of a denied ID', 'spiffe://partner.test/alice', undefined],
+  ['an ID below a denied one', 'spiffe://partner.test/mallory/2', undefined],
+] as const)('the deny list comes first: %s', ([, id, reason]) => {
+  const denying = parsePeerPolicy(
+    ['spiffe://mesh.test/web', 'spiffe://partner.test/*', 'spiffe://lost.test/web'],
+    ['spiffe://mesh.test/web', 'spiffe://partner.test/mallory', 'spiffe://lost.test/*'],
+  );
+  const verdict = decidePeer(denying, parseSpiffeId(id));
+  if (reason === undefined) expect(verdict.kind).toBe('allow');
+  else expect(verdict).toEqual({ kind: 'deny', reason: expect.stringContaining(reason) });
+});
+
+test('a pattern of the deny list is as strict', () => {
+  const allowed = ['spiffe://mesh.test/*'];
+  expect(() => parsePeerPolicy(allowed, ['mallory'])).toThrow('"mallory"');
+  expect(parsePeerPolicy(allowed, ['spiffe://mesh.test/mallory']).denied.ids.size).toBe(1);
+});
+
 test('an empty list is refused, a list of one is not', () => {
   expect(() => parsePeerPolicy([])).toThrow(PeerPolicyError);
   expect(parsePeerPolicy(['spiffe://mesh.test/web']).ids.size).toBe(1);

@@ -48,7 +48,7 @@ const portsField = z.array(z.int().min(1).max(65_535)).max(1024);
 /** What a filter chain says, and a listener that is one chain itself. */
 export const chainFields = {
   mode: z.enum(['strict', 'permissive', 'off']).optional(),
-  tls: z.strictObject({ allow: peersField }).optional(),
+  tls: z.strictObject({ allow: peersField, deny: peersField.optional() }).optional(),
   plaintext: z.literal(true).optional(),
   /** `auto` looks at ALPN and at the first bytes; what it does not know goes to `cluster`, if there is one. */
   protocol: z.enum([...protocolNames, tcpCodec.name, 'auto']),

@@ -30,7 +30,7 @@ const clusterSchema = z.strictObject({
     z.literal('original'),
     z.array(endpointField).min(1, 'a cluster needs an endpoint'),
   ]),
-  tls: z.strictObject({ expect: peersField }).optional(),
+  tls: z.strictObject({ expect: peersField, deny: peersField.optional() }).optional(),
   /** Each connection begins with a PROXY header that names the client, for relays: a request shares its connection. */
   proxyProtocol: z.enum(['v1', 'v2']).optional(),
   /** What its endpoints are spoken to in, where the listener's protocol is HTTP. */

@@ -39,13 +39,14 @@ afterAll(() => mesh.close());
 function startInbound(
   made: Parameters<ProxyMesh['sidecar']>[0],
   clock: Clock = systemClock,
+  tls: Record<string, unknown> = { allow: ['spiffe://mesh.test/web'] },
 ): Promise<TestSidecar> {
   const config = {
     listeners: [
       {
         name: 'in',
         address: '127.0.0.1:0',
-        tls: { allow: ['spiffe://mesh.test/web'] },
+        tls,
         protocol: 'http1',
         routes: [{ prefix: '/', cluster: 'app' }],
       },
@@ -59,8 +60,10 @@ function startInbound(
 function startOutbound(
   made: Parameters<ProxyMesh['sidecar']>[0],
   port: number,
+  clock: Clock = systemClock,
+  tls: Record<string, unknown> = { expect: ['spiffe://mesh.test/orders'] },
 ): Promise<TestSidecar> {
-  return mesh.sidecar(made, {
+  const config = {
     listeners: [
       {
         name: 'out',
@@ -74,11 +77,12 @@ function startOutbound(
       {
         name: 'orders',
         endpoints: [`127.0.0.1:${port}`],
-        tls: { expect: ['spiffe://mesh.test/orders'] },
+        tls,
       },
     ],
     timeouts: { drain: '50ms' },
-  });
+  };
+  return mesh.sidecar(made, config, clock);
 }
 
 const request = 'GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
@@ -149,6 +153,21 @@ describe('a listener', () => {
     expect(text).toBe('');
     expect(heads).toEqual([]);
     expect((await inbound.stats()).listeners['in']?.['tlsPeersRefused']).toBe(before + 1);
+  });
+
+  test('keeps out who is on its deny list, and lets in the rest of the trust domain', async () => {
+    const tls = { allow: ['spiffe://mesh.test/*'], deny: ['spiffe://mesh.test/mallory'] };
+    const made = await mesh.readySds('/orders');
+    const sidecar = await startInbound(made, systemClock, tls);
+    await until(() => isReady(sidecar));
+    const port = sidecar.port('in');
+    const mallory = credentials(await mesh.pki.issueLeaf({ id: '/mallory' }));
+    heads.length = 0;
+    expect((await tryTls(port, mallory)).text).toBe('');
+    expect(heads).toEqual([]);
+    const alice = credentials(await mesh.pki.issueLeaf({ id: '/alice' }));
+    expect((await tryTls(port, alice)).text).toMatch(/hello$/);
+    expect((await sidecar.stats()).listeners['in']).toMatchObject({ tlsPeersRefused: 1 });
   });
 
   test('serves the client on its list, in TLS 1.3 with the hybrid group', async () => {
@@ -244,6 +263,49 @@ describe('without a secret', () => {
 });
 
 describe('a cluster', () => {
+  test('does not speak to a server on its deny list, though the trust domain is expected', async () => {
+    const port = inbound.port('in');
+    const expecting = { expect: ['spiffe://mesh.test/*'] };
+    const made = await mesh.readySds('/web');
+    const denying = await startOutbound(made, port, systemClock, {
+      ...expecting,
+      deny: ['spiffe://mesh.test/orders'],
+    });
+    const twin = await startOutbound(made, port, systemClock, {
+      ...expecting,
+      deny: ['spiffe://mesh.test/other'],
+    });
+    await until(() => isReady(denying) && isReady(twin));
+    heads.length = 0;
+    expect(await get(denying.port('out'), '/')).toMatchObject({ status: 503 });
+    expect((await denying.stats()).clusters['orders']).toMatchObject({ peersRefused: 1 });
+    expect(heads).toEqual([]);
+    expect(await get(twin.port('out'), '/')).toMatchObject({ status: 200 });
+  });
+
+  test('makes no connection under a certificate of ours outside its time; one that it has goes on', async () => {
+    let aheadMs = 0;
+    const clock = { ...systemClock, wallMs: () => Date.now() + aheadMs };
+    const web = await startOutbound(await mesh.readySds('/web'), inbound.port('in'), clock);
+    const late = await startOutbound(await mesh.readySds('/web'), inbound.port('in'), clock);
+    await until(() => isReady(web) && isReady(late));
+    const ask = async (sidecar: TestSidecar): Promise<number> =>
+      (await get(sidecar.port('out'), '/')).status;
+    const opened = async (sidecar: TestSidecar): Promise<number | undefined> =>
+      (await sidecar.stats()).clusters['orders']?.['connectionsOpened'];
+    expect(await ask(web)).toBe(200);
+    for (const outside of [3_601_000, -86_400_000]) {
+      aheadMs = outside;
+      expect(await ask(late)).toBe(503);
+      expect(await opened(late)).toBe(0);
+      expect(await ask(web)).toBe(200);
+      expect(await opened(web)).toBe(1);
+    }
+    aheadMs = 0;
+    expect(await ask(late)).toBe(200);
+    expect(await opened(late)).toBe(1);
+  });
+
   test.for([
     ['its own ID', '/orders', undefined, 200],
     ['another ID', '/other', undefined, 503],

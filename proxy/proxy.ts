@@ -233,7 +233,7 @@ function dialerOf(
   if (cluster.tls === undefined) return createDialer(undefined, dialing);
   // ALPN has to say what the cluster is for, and that stands with the listeners that use it.
   const offered = isRequested(cluster.name, config) ? alpnOf(deps.protocols, cluster.protocol) : [];
-  const policy = parsePeerPolicy(cluster.tls.expect);
+  const policy = parsePeerPolicy(cluster.tls.expect, cluster.tls.deny);
   return createDialer({ source, policy, protocols: offered }, dialing);
 }
 

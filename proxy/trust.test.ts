@@ -1,7 +1,13 @@
 /** What TLS stands on, and connections that end when it is withdrawn: a trust domain, or our own certificate. */
 
 import { connect as connectPlain, type Socket } from 'node:net';
-import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import {
+  connect as connectTls,
+  type ConnectionOptions,
+  createSecureContext,
+  type TLSSocket,
+} from 'node:tls';
+import { queryObjects } from 'node:v8';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificateSecret, type FakeSds, validationSecret } from '../test/fakes/fake-sds.ts';
 import {
@@ -250,6 +256,65 @@ describe('versions and ciphers', () => {
     expect(isRenegotiated).toBe(false);
     expect(taken.error).toContain('no renegotiation');
     expect(await counters(sidecar)).toMatchObject({ tlsHandshakes: 2 });
+  });
+
+  test.for([
+    ['the hybrid first', 'X25519MLKEM768:X25519', 'X25519MLKEM768'],
+    ['the hybrid second', 'X25519:X25519MLKEM768', 'X25519MLKEM768'],
+    ['the hybrid last', 'P-256:X25519:X25519MLKEM768', 'X25519MLKEM768'],
+    ['no hybrid', 'X25519', 'X25519'],
+  ] as const)('a client that offers %s speaks %s: %s', async ([, ecdhCurve, group]) => {
+    const sidecar = await inbound();
+    const made = await client(sidecar, mesh.pki, 'in', { ecdhCurve });
+    expect(await isServed(made)).toBe(true);
+    expect(made.socket.getEphemeralKeyInfo()).toMatchObject({ name: group });
+    made.socket.destroy();
+  });
+
+  test('one context a version of the secret is all that listeners, clusters and handshakes need', async () => {
+    const made = await mesh.readySds('/orders');
+    const listener = { address: '127.0.0.1:0', protocol: 'tcp', cluster: 'self' };
+    const tls = { allow: ['spiffe://mesh.test/*'] };
+    const target = await inbound();
+    const sidecar = await mesh.sidecar(made, {
+      listeners: [
+        { ...listener, name: 'in', tls },
+        { ...listener, name: 'web', tls },
+      ],
+      clusters: [
+        {
+          name: 'self',
+          endpoints: [`127.0.0.1:${target.port('in')}`],
+          tls: { expect: ['spiffe://mesh.test/orders'] },
+        },
+      ],
+    });
+    await until(() => isReady(sidecar));
+    const leaf = await mesh.pki.issueLeaf({ id: '/client' });
+    const secureContext = createSecureContext({ cert: leaf.chainPem, key: leaf.keyPem });
+    const context = (): object | undefined => sidecar.proxy.material.current()?.identity.context;
+    const shared = context();
+    // Every context there is in this process, after what is not reachable any more was collected.
+    const alive = (): number => queryObjects(secureContext.constructor, { format: 'count' });
+    const handshakes = async (): Promise<void> => {
+      for (let count = 0; count < 4; count += 1) {
+        const at = count % 2 === 0 ? 'in' : 'web';
+        const one = await client(sidecar, mesh.pki, at, { secureContext });
+        expect(await isServed(one)).toBe(true);
+        open.push(one);
+      }
+    };
+    const open: Client[] = [];
+    const before = alive();
+    await handshakes();
+    expect(alive()).toBe(before);
+    expect(context()).toBe(shared);
+    // The twin: a new version is a new context, while the old one lives in its connections.
+    made.sds.set(certificateSecret(await mesh.pki.issueLeaf({ id: '/orders' })));
+    await until(() => context() !== shared);
+    await handshakes();
+    expect(alive()).toBe(before + 1);
+    for (const one of open) one.socket.destroy();
   });
 
   test('the hybrid group is offered first upstream, and taken downstream', async () => {

@@ -14,7 +14,7 @@ export function inboundChain(
   deps: DirectionDeps,
 ): FilterChain {
   // Who may come in, compiled once.
-  const policy = parsePeerPolicy(config.tls.allow);
+  const policy = parsePeerPolicy(config.tls.allow, config.tls.deny);
   // Secrets are asked for at each handshake, so a rotation touches no listener.
   const tls = {
     source: deps.tlsSource,

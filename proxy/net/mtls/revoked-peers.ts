@@ -1,7 +1,7 @@
 /** Whether a peer's certificate is on a revocation list. The lists come with the bundles and are replaced as a whole. */
 
+import { Buffer } from 'node:buffer';
 import { type Certificate, type Crl, whyNotIssuedBy } from '../../../pki/index.ts';
-import { toHex } from '../../../core/index.ts';
 
 /** The lists by the key that signed them. */
 export class RevocationLists {
@@ -16,7 +16,7 @@ export class RevocationLists {
   constructor(crls: readonly Crl[]) {
     this.size = crls.length;
     for (const crl of crls) {
-      const keyId = toHex(crl.authorityKeyId);
+      const keyId = keyOf(crl.authorityKeyId);
       this.#byKeyId.set(keyId, [...(this.#byKeyId.get(keyId) ?? []), crl]);
     }
   }
@@ -28,9 +28,11 @@ export class RevocationLists {
    */
   whyRevoked(path: readonly Certificate[]): string | undefined {
     if (this.size === 0) return undefined;
-    for (const [depth, issuer] of path.slice(1).entries()) {
+    for (let depth = 0; depth + 1 < path.length; depth += 1) {
       const certificate = path[depth];
-      const reason = certificate === undefined ? undefined : this.#whyOne(certificate, issuer);
+      const issuer = path[depth + 1];
+      if (certificate === undefined || issuer === undefined) break;
+      const reason = this.#whyOne(certificate, issuer);
       if (reason !== undefined) {
         return depth === 0 ? `its certificate ${reason}` : `the authority above it ${reason}`;
       }
@@ -41,7 +43,7 @@ export class RevocationLists {
   #whyOne({ serial, extensions }: Certificate, issuer: Certificate): string | undefined {
     const { authorityKeyId } = extensions;
     if (authorityKeyId === undefined) return undefined;
-    for (const crl of this.#byKeyId.get(toHex(authorityKeyId)) ?? []) {
+    for (const crl of this.#byKeyId.get(keyOf(authorityKeyId)) ?? []) {
       const fault = this.#faultOf(crl, issuer);
       if (fault !== undefined) return `has an issuer whose revocation list does not hold: ${fault}`;
       const revoked = crl.revoked.get(serial);
@@ -59,6 +61,11 @@ export class RevocationLists {
     this.#verified.set(crl, fault === undefined ? { issuer } : { issuer, fault });
     return fault;
   }
+}
+
+/** A new list is held against every live connection in one turn, so this is asked a hundred thousand times. */
+function keyOf(keyId: Uint8Array): string {
+  return Buffer.from(keyId.buffer, keyId.byteOffset, keyId.byteLength).toString('latin1');
 }
 
 export const noRevocationLists = new RevocationLists([]);

@@ -33,11 +33,14 @@ export interface TlsMaterial {
   readonly generation: number;
 }
 
-/** Why mutual TLS cannot be spoken now, or undefined if it can. An expired certificate is never presented. */
+/** Why mutual TLS cannot be spoken now, or undefined if it can. A certificate outside its time is never presented. */
 export function whyNotUsable(material: TlsMaterial | undefined, nowMs: number): string | undefined {
   if (material === undefined) return 'no secret has arrived yet';
-  if (nowMs > material.identity.notAfterMs) {
-    return `our certificate expired at ${new Date(material.identity.notAfterMs).toISOString()}`;
+  const { notBeforeMs, notAfterMs } = material.identity;
+  if (nowMs > notAfterMs) return `our certificate expired at ${new Date(notAfterMs).toISOString()}`;
+  // No peer would take it, and each would tell us in words of its own.
+  if (nowMs < notBeforeMs) {
+    return `our certificate is valid from ${new Date(notBeforeMs).toISOString()} on, so the clock may be wrong`;
   }
   return undefined;
 }

@@ -1,5 +1,6 @@
 /** What the CA has pushed to this node: entries, bundle, the root now in use. */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { SyncResponse } from '../api/index.ts';
 import { equalBytes, type Logger, utf8Text } from '../core/index.ts';
 import { type BundleSet, parseBundle, type SpiffeId, type TrustDomain } from '../spiffe/index.ts';
@@ -67,7 +68,7 @@ export interface CaState extends KnownBundles, RevocationKnowledge {
 /** What was there before: where a push says the same, the value stays the same, and nobody looks at it again. */
 export type KnownState = KnownBundles &
   Partial<RevocationKnowledge & Pick<CaState, 'entries' | 'derivables'>> &
-  Pick<CaState, 'federated'>;
+  Pick<CaState, 'federated' | 'taintedKeyIds'>;
 
 /**
  * The state in a push. Throws {@link AgentError} if the bundle cannot be read: without it the state
@@ -97,8 +98,16 @@ export function readCaState(
     secretHeads: readSecretHeads(message),
     activeRootKeyId: message.activeRootKeyId,
     ...readRevocations(message, { ...nothingRevoked, ...known }, log),
-    taintedKeyIds: new Set(message.taintedKeyIds.slice(0, taintedMax)),
+    taintedKeyIds: readTainted(message.taintedKeyIds, known.taintedKeyIds),
   };
+}
+
+function readTainted(
+  keyIds: readonly string[],
+  known: ReadonlySet<string> | undefined,
+): ReadonlySet<string> {
+  const read = new Set(keyIds.slice(0, taintedMax));
+  return known !== undefined && isDeepStrictEqual(read, known) ? known : read;
 }
 
 /** The bundle set that holds only the bundle in `text`. Throws {@link AgentError}. */

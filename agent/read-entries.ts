@@ -23,10 +23,18 @@ export function readEntries(
   known: readonly AgentEntry[],
   log: Logger,
 ): readonly AgentEntry[] {
-  const byId = new Map(known.map((entry) => [entry.id, entry]));
-  const read = pushed.flatMap(
-    (entry) => readEntry(entry, trustDomain, byId.get(entry.id), log) ?? [],
-  );
+  let byId: ReadonlyMap<string, AgentEntry> | undefined;
+  const before = (id: string, at: number): AgentEntry | undefined => {
+    const there = known[at];
+    if (there?.id === id) return there;
+    byId ??= new Map(known.map((entry) => [entry.id, entry]));
+    return byId.get(id);
+  };
+  const read: AgentEntry[] = [];
+  for (const entry of pushed) {
+    const one = readEntry(entry, trustDomain, before(entry.id, read.length), log);
+    if (one !== undefined) read.push(one);
+  }
   const isSame = read.length === known.length && read.every((entry, at) => entry === known[at]);
   return isSame ? known : read;
 }

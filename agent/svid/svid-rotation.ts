@@ -85,6 +85,8 @@ class Rotation {
   readonly #parked: Map<string, EntrySvid>;
   readonly #parkedUntilMs: number;
   #applied: CaState | undefined;
+  /** What was published last, and whose expiry is watched. */
+  #looked: SvidSlots | undefined;
   #expiry: Timer | undefined;
 
   constructor(deps: SvidRotationDeps, signal: AbortSignal) {
@@ -191,6 +193,9 @@ class Rotation {
     }
     this.#slots = withdrawExpired(this.#slots, this.#now());
     if (state !== undefined) this.#slots = withdrawRevoked(this.#slots, state.revokedSerials);
+    // With thousands of slots each look costs milliseconds, and most wakings are for another reason.
+    if (this.#slots === this.#looked && this.#expiry !== undefined) return;
+    this.#looked = this.#slots;
     this.#publish();
     this.#watchExpiry();
   }
@@ -213,21 +218,29 @@ class Rotation {
   /** On a timer of its own: a certificate must go in time also while a call to the CA hangs. */
   #watchExpiry(): void {
     this.#expiry?.cancel();
-    const ends = [...this.#slots.values()].flatMap(({ held }) => held?.notAfterMs ?? []);
-    if (ends.length === 0 || this.#signal.aborted) return;
-    const nextMs = ends.reduce((soonest, end) => Math.min(soonest, end), Number.POSITIVE_INFINITY);
+    this.#expiry = undefined;
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const { held } of this.#slots.values()) {
+      if (held !== undefined) nextMs = Math.min(nextMs, held.notAfterMs);
+    }
+    if (nextMs === Number.POSITIVE_INFINITY || this.#signal.aborted) return;
     const waitMs = Math.min(nextMs - this.#now().wallMs, recheckMs);
-    this.#expiry = this.#deps.clock.after(waitMs, () => this.#refresh());
+    this.#expiry = this.#deps.clock.after(waitMs, () => {
+      this.#expiry = undefined;
+      this.#refresh();
+    });
   }
 
   #publish(): void {
     const before = this.svids.current();
-    const after: EntrySvids = new Map(
-      [...this.#slots].flatMap(([id, { held }]) => (held === undefined ? [] : [[id, held]])),
-    );
-    const same =
-      before.size === after.size && [...after].every(([id, held]) => before.get(id) === held);
-    if (same) return;
+    const after = new Map<string, EntrySvid>();
+    let changes = 0;
+    for (const [id, { held }] of this.#slots) {
+      if (held === undefined) continue;
+      after.set(id, held);
+      if (before.get(id) !== held) changes += 1;
+    }
+    if (changes === 0 && before.size === after.size) return;
     for (const [id, held] of before) {
       if (!after.has(id)) this.#deps.log.info('svid withdrawn', { spiffeId: held.svid.id });
     }

@@ -33,21 +33,30 @@ export interface Now {
   readonly monotonicMs: number;
 }
 
-/** The slots for `entries`: what is held stays, unless its entry is gone or names another identity. */
+/**
+ * The slots for `entries`: what is held stays, unless its entry is gone or names another identity. Where nothing
+ * changes it is the slot itself that stays, and with all of them the slots themselves.
+ */
 export function reconcileSlots(
   slots: SvidSlots,
   entries: readonly AgentEntry[],
   taintedKeyIds: ReadonlySet<string> = nothingTainted,
 ): SvidSlots {
-  return new Map(
-    entries.map((entry) => {
-      const slot = slots.get(entry.id);
-      const held = slot?.held?.svid.id === entry.spiffeId ? slot.held : undefined;
-      // A changed entry may succeed where the old one was refused.
-      const retry = slot?.entry.revision === entry.revision ? slot.retry : undefined;
-      return [entry.id, { entry, held, retry, taintedKeyIds }];
-    }),
-  );
+  const next = new Map<string, SvidSlot>();
+  let changes = 0;
+  for (const entry of entries) {
+    const slot = slots.get(entry.id);
+    if (slot !== undefined && slot.entry === entry && slot.taintedKeyIds === taintedKeyIds) {
+      next.set(entry.id, slot);
+      continue;
+    }
+    changes += 1;
+    const held = slot?.held?.svid.id === entry.spiffeId ? slot.held : undefined;
+    // A changed entry may succeed where the old one was refused.
+    const retry = slot?.entry.revision === entry.revision ? slot.retry : undefined;
+    next.set(entry.id, { entry, held, retry, taintedKeyIds });
+  }
+  return changes === 0 && next.size === slots.size ? slots : next;
 }
 
 /**

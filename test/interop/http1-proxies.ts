@@ -1,4 +1,4 @@
-/** nginx and haproxy as plain HTTP/1.1 proxies before one upstream, each in its usual strictness. */
+/** nginx and haproxy as plain proxies of HTTP/1.1 or HTTP/2 before one upstream of HTTP/1.1, each in its usual strictness. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -28,6 +28,7 @@ export async function startNginxBefore(
   nginx: string,
   directory: string,
   upstreamPorts: readonly number[],
+  version: 'http1' | 'http2' = 'http1',
 ): Promise<readonly number[]> {
   const ports = await freePorts(upstreamPorts.length);
   const prefix = join(directory, 'nginx');
@@ -53,7 +54,7 @@ ${temporary}
 ${ports
   .map(
     (port, at) => `  server {
-    listen 127.0.0.1:${port};
+    listen 127.0.0.1:${port}${version === 'http2' ? ' http2' : ''};
     location / {
       proxy_http_version 1.1;
       proxy_set_header Connection "";
@@ -75,6 +76,7 @@ export async function startHaproxyBefore(
   haproxy: string,
   directory: string,
   upstreamPorts: readonly number[],
+  version: 'http1' | 'http2' = 'http1',
 ): Promise<readonly number[]> {
   const ports = await freePorts(upstreamPorts.length);
   const config = join(directory, 'haproxy.cfg');
@@ -92,7 +94,7 @@ defaults
 ${ports
   .map(
     (port, at) => `listen proxy${at}
-  bind 127.0.0.1:${port}
+  bind 127.0.0.1:${port}${version === 'http2' ? ' proto h2' : ''}
   server app 127.0.0.1:${upstreamPorts[at] ?? 0}
 `,
   )

@@ -94,6 +94,21 @@ export function runSession(
   return { events: recorder.events, output };
 }
 
+/** What the peer of a server sends in a vector, from the preface on; what our side does between is left out. */
+export function wireOf({ steps, preface }: Pick<SessionVector, 'steps' | 'preface'>): Buffer {
+  const encoder = new HpackEncoder({ huffman: 'never', tableSizeMax: 0 });
+  encoder.encode([]);
+  const [first] = steps;
+  const parts: Buffer[] = preface === false ? [] : [Buffer.from(clientPreface, 'latin1')];
+  if (first !== undefined && !('raw' in first))
+    parts.push(encodeFrame(frameType.settings, 0, 0, Buffer.alloc(0)));
+  for (const step of steps) {
+    if ('raw' in step) parts.push(Buffer.from(step.raw, 'hex'));
+    else if ('frame' in step) parts.push(encodeStep(step, encoder));
+  }
+  return Buffer.concat(parts);
+}
+
 function perform(session: Http2Session, act: 'shutdown' | 'close'): void {
   if (act === 'shutdown') session.shutdown();
   else session.close(errorCode.noError, '');

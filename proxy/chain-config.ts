@@ -1,6 +1,7 @@
 /** Filter chains of the config: which connections one is for, and how it treats them. */
 
 import { z } from 'zod';
+import { durationField } from '../core/index.ts';
 import { nameField, peersField, rangesField } from './config-fields.ts';
 import { tcpCodec } from './protocol/tcp/tcp-codec.ts';
 import { protocolNames } from './proxy/protocols.ts';
@@ -28,6 +29,25 @@ const prefixField = z
   .string()
   .regex(/^\/[^?#\s]*$/, 'a prefix begins with / and holds no ?, # or white space');
 
+/**
+ * Without `timeout` a request may take as long as it goes on: what a route carries is not known to us, be it a download or
+ * a stream, and `timeouts.response` bounds its silence.
+ */
+const routeSchema = z
+  .strictObject({
+    prefix: prefixField,
+    cluster: nameField,
+    /** From the end of the request to the end of its response. */
+    timeout: durationField.optional(),
+    /** From the end of the request, or the connection for it, to the head of a response; then another is asked, once. */
+    perTryTimeout: durationField.optional(),
+  })
+  .superRefine(({ timeout, perTryTimeout }, context) => {
+    if (timeout === undefined || perTryTimeout === undefined || perTryTimeout < timeout) return;
+    const message = 'it is shorter than timeout, or there is no second try';
+    context.addIssue({ code: 'custom', path: ['perTryTimeout'], message });
+  });
+
 /** RFC 9110 §7.8. Within what stands here a client could speak HTTP that no rule of ours has seen. */
 const upgradeField = z
   .string()
@@ -52,7 +72,7 @@ export const chainFields = {
   plaintext: z.literal(true).optional(),
   /** `auto` looks at ALPN and at the first bytes; what it does not know goes to `cluster`, if there is one. */
   protocol: z.enum([...protocolNames, tcpCodec.name, 'auto']),
-  routes: z.array(z.strictObject({ prefix: prefixField, cluster: nameField })).optional(),
+  routes: z.array(routeSchema).optional(),
   cluster: nameField.optional(),
   /** Destination ports whose connections are relayed unseen; of `auto` alone. */
   opaquePorts: portsField.optional(),

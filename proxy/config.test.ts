@@ -43,6 +43,13 @@ test('what may become a tunnel is stated by the listener', () => {
   });
 });
 
+test('a route says how long a request and each try of it may take', () => {
+  const text = good.replace('cluster: app } ]', 'cluster: app, timeout: 5s, perTryTimeout: 2s } ]');
+  expect(parseProxyConfig(text, 'x').listeners[0]?.routes).toEqual([
+    { prefix: '/', cluster: 'app', timeout: 5000, perTryTimeout: 2000 },
+  ]);
+});
+
 test('gRPC-Web is what a listener says that it takes', () => {
   const text = good
     .replace('    routes: [', '    grpcWeb: true\n    routes: [')
@@ -121,6 +128,12 @@ test.for([
   ['two of a name', 'name: database', 'name: inbound', 'inbound is there twice'],
   ['an unknown protocol', 'protocol: tcp', 'protocol: udp', 'listeners[1].protocol'],
   ['an unknown key', 'node: { id', 'nod: {}\nnode: { id', 'nod: unknown key'],
+  [
+    'a try as long as all tries',
+    'cluster: app } ]',
+    'cluster: app, timeout: 5s, perTryTimeout: 5s } ]',
+    'it is shorter than timeout',
+  ],
   ['a prefix without slash', 'prefix: /,', 'prefix: orders,', 'a prefix begins with /'],
   [
     'an endpoint without port',

@@ -6,7 +6,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Clock } from '../../core/index.ts';
 import type { AccessLog, AccessRecord } from '../access-log.ts';
-import { type Deadlines, type Expiring, never } from '../net/deadlines.ts';
+import type { Deadlines } from '../net/deadlines.ts';
 import type { Fields } from '../protocol/fields.ts';
 import type { NoConnection, Pool, PoolWaiter } from '../stream/pool.ts';
 import {
@@ -27,6 +27,7 @@ import type { Cluster } from './cluster.ts';
 import { type ForwardedFields, requestEdits } from './forwarded-fields.ts';
 import { grpcTimeoutMs, grpcTrailers } from './grpc.ts';
 import { answerOf, type Refusal, refusals } from './refusals.ts';
+import { RequestClock, type RequestDeadline, type RouteTimeouts } from './request-clock.ts';
 import type { RequestIds } from './request-id.ts';
 import { hasDotSegment, matchRoute, type Route } from './route.ts';
 import { countStatus, type RelayStats, type RequestStats } from './stats.ts';
@@ -44,10 +45,7 @@ export interface DownstreamDeps {
   readonly deadlines: Deadlines;
 }
 
-export class Downstream
-  implements RequestHandler, ResponseHandler, PoolWaiter, AccessRecord, Expiring
-{
-  deadlineMs = never;
+export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, AccessRecord {
   status = 0;
   requestBytes = 0;
   responseBytes = 0;
@@ -65,7 +63,8 @@ export class Downstream
   #pool: Pool | undefined;
   #upstream: ClientStream | undefined;
   #attempts = 0;
-  #isTimed = false;
+  #timeouts: RouteTimeouts | undefined;
+  #clock: RequestClock | undefined;
   #isRequestPaused = false;
   #isRequestEnded = false;
   #hasRetried = false;
@@ -95,7 +94,8 @@ export class Downstream
     const { stats, tunnels } = this.#deps;
     stats.requests += 1;
     if (head.method === 'CONNECT') return this.#connect(head);
-    if (isGrpc(head)) this.#heedTimeout(head);
+    // A call that its client has given up is not worth an answer, nor the server's work.
+    if (isGrpc(head)) this.#startClock('client', grpcTimeoutMs(head.headers));
     this.#offer = offeredUpgrade(head, tunnels);
     // 5 to 7. Route. (Filters before and after routing will stand on either side of this line.)
     const { path } = head;
@@ -104,6 +104,7 @@ export class Downstream
     if (route === undefined) return this.#refuse(refusals.noRoute);
     // 8. Choose the endpoint whose turn it is, and ask its pool.
     this.#cluster = route.cluster;
+    this.#timeouts = route.timeouts;
     this.#acquire(route.cluster, false);
   }
 
@@ -119,19 +120,25 @@ export class Downstream
     this.#acquire(cluster, false);
   }
 
-  /** A call that its client has given up is not worth an answer, nor the server's work. */
-  #heedTimeout(head: RequestHead): void {
-    const timeoutMs = grpcTimeoutMs(head.headers);
-    if (timeoutMs === undefined) return;
-    this.#isTimed = true;
-    this.deadlineMs = this.#deps.deadlines.in(timeoutMs);
-    this.#deps.deadlines.add(this);
+  #startClock(deadline: RequestDeadline, delayMs: number | undefined): void {
+    if (delayMs === undefined) return;
+    this.#clock ??= new RequestClock(this.#deps.deadlines, (passed) => this.#onPassed(passed));
+    this.#clock.start(deadline, delayMs);
   }
 
-  onDeadline(): void {
+  #onPassed(deadline: RequestDeadline): void {
+    const { stats } = this.#deps;
+    const upstream = this.#upstream;
+    const cluster = this.#cluster;
+    stats[deadlineCounters[deadline]] += 1;
     this.#leaveUpstream('the deadline has passed');
-    this.fault = refusals.deadline.text;
-    this.#breakOff(refusals.deadline);
+    if (deadline === 'try' && upstream !== undefined && cluster !== undefined) {
+      if (this.#mayRetry('try', upstream)) return this.#retry(cluster);
+    }
+    if (this.#hasResponseBegun) stats.responsesCutOff += 1;
+    const refusal = refusals.deadline[deadline];
+    this.fault = refusal.text;
+    this.#breakOff(refusal);
   }
 
   #acquire(cluster: Cluster, fresh: boolean): void {
@@ -155,7 +162,10 @@ export class Downstream
     const offer = this.#offer;
     const offering = offer === undefined ? edits : { ...edits, upgrade: offer };
     upstream.start({ head, edits: offering, scheme: this.#fields.scheme }, this);
-    if (this.#isRequestEnded) upstream.endRequest(undefined);
+    if (this.#isRequestEnded) {
+      upstream.endRequest(undefined);
+      this.#startClock('try', this.#timeouts?.tryMs);
+    }
     if (!this.#isRequestPaused) return;
     this.#isRequestPaused = false;
     this.#stream.resumeRequest();
@@ -189,8 +199,11 @@ export class Downstream
   onRequestEnd(trailers: Fields | undefined): void {
     this.#isRequestEnded = true;
     const upstream = this.#upstream;
+    const timeouts = this.#isTunnel ? undefined : this.#timeouts;
+    this.#startClock('request', timeouts?.requestMs);
     if (upstream === undefined) return;
     upstream.endRequest(trailers);
+    if (!this.#hasResponseBegun) this.#startClock('try', timeouts?.tryMs);
     if (this.#isResponseEnded) this.#endTunnel();
   }
 
@@ -200,6 +213,7 @@ export class Downstream
 
   onResponseHead(head: ResponseHead): void {
     this.#hasResponseBegun = true;
+    this.#clock?.stopTry();
     this.status = head.status;
     this.#isGrpcResponse = isGrpc(this.#head) && isGrpc(head);
     if (opensTunnel(head)) return this.#openTunnel(head);
@@ -211,6 +225,8 @@ export class Downstream
     const { stats } = this.#deps;
     stats.tunnelsOpened += 1;
     stats.tunnelsActive += 1;
+    // How long a tunnel lasts is for those who talk in it.
+    this.#clock?.stop();
     this.#isTunnel = true;
     this.#isRequestEnded = false;
     if (!this.#stream.openTunnel(head)) this.#upstream?.pauseResponse();
@@ -249,12 +265,8 @@ export class Downstream
     const cluster = this.#cluster;
     this.#upstream = undefined;
     if (upstream === undefined || cluster === undefined) return;
-    if (this.#mayRetry(failure, upstream)) {
-      this.#hasRetried = true;
-      this.#deps.stats.retries += 1;
-      this.#acquire(cluster, true);
-      return;
-    }
+    this.#clock?.stopTry();
+    if (this.#mayRetry(failure.code, upstream)) return this.#retry(cluster);
     this.fault = `${failure.code}: ${failure.detail}`;
     if (failure.code === 'timeout') this.#deps.stats.responseTimeouts += 1;
     if (this.#hasResponseBegun) this.#deps.stats.responsesCutOff += 1;
@@ -290,20 +302,23 @@ export class Downstream
 
   /**
    * Once, and never after a byte of the body was given away that we cannot give again. What the server
-   * says it has not looked at may be sent again whatever it is (RFC 9113 §8.7). A pooled connection may
-   * have been closed while our request was on its way (RFC 9112 §9.3.1): if not a byte came back, it may
-   * be sent again where the method promises that twice is once (RFC 9110 §9.2.2).
+   * says it has not looked at may be sent again whatever it is (RFC 9113 §8.7). Where the method promises
+   * that twice is once (RFC 9110 §9.2.2), so may what a pooled connection took along that was closed while
+   * our request was on its way (RFC 9112 §9.3.1), if not a byte came back, and a try that took too long.
    */
-  #mayRetry(failure: ResponseFailure, upstream: ClientStream): boolean {
-    if (this.#hasRetried || this.requestBytes > 0) return false;
-    if (failure.code === 'unprocessed') return true;
+  #mayRetry(why: ResponseFailure['code'] | 'try', upstream: ClientStream): boolean {
+    if (this.#hasRetried || this.#hasResponseBegun || this.requestBytes > 0) return false;
+    if (why === 'unprocessed') return true;
+    if (why !== 'try' && !(why === 'lost' && upstream.isReused)) return false;
     return (
-      failure.code === 'lost' &&
-      upstream.isReused &&
-      this.#isRequestEnded &&
-      isEmptied(this.#head) &&
-      idempotentMethods.has(this.#head.method)
+      this.#isRequestEnded && isEmptied(this.#head) && idempotentMethods.has(this.#head.method)
     );
+  }
+
+  #retry(cluster: Cluster): void {
+    this.#hasRetried = true;
+    this.#deps.stats.retries += 1;
+    this.#acquire(cluster, true);
   }
 
   #leaveUpstream(reason: string): void {
@@ -325,7 +340,7 @@ export class Downstream
 
   /** Step 10: what there is to say about it. */
   #finish(): void {
-    if (this.#isTimed) this.#deps.deadlines.delete(this);
+    this.#clock?.stop();
     if (this.#isTunnel) this.#deps.stats.tunnelsActive -= 1;
     if (this.status !== 0) countStatus(this.#deps.stats, this.status);
     this.#deps.accessLog.write(this);
@@ -357,6 +372,12 @@ export class Downstream
 function isEmptied(head: RequestHead): boolean {
   return head.protocol === 'http2' || head.framing.kind !== 'chunked' || !hasBody(head);
 }
+
+const deadlineCounters = {
+  client: 'grpcTimeouts',
+  request: 'requestTimeouts',
+  try: 'tryTimeouts',
+} as const satisfies Record<RequestDeadline, keyof RequestStats>;
 
 // Faults of no endpoint, so that another one would not do better.
 const isOurs: ReadonlySet<NoConnection> = new Set(['overflow', 'late', 'closed', 'tls_not_ready']);

@@ -17,7 +17,11 @@ export const refusals = {
   connectElsewhere: { status: 403, text: 'CONNECT to this authority is not allowed here' },
   dotSegment: { status: 400, text: 'the path has a dot segment' },
   noRoute: { status: 404, text: 'no route matches this path' },
-  deadline: { status: 504, text: 'the time that the client allows is over' },
+  deadline: {
+    client: { status: 504, text: 'the time that the client allows is over' },
+    request: { status: 504, text: 'the time that the route allows is over' },
+    try: { status: 504, text: 'the time that the route allows a try is over' },
+  },
   noConnection: (cluster: string, code: NoConnection): Refusal => ({
     status: 503,
     text: `no connection to cluster ${cluster}: ${connectionFaults[code]}`,

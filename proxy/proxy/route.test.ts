@@ -24,10 +24,10 @@ const cluster = (name: string): Cluster =>
     },
   );
 const routes = [
-  { prefix: '/orders/private', cluster: cluster('private') },
-  { prefix: '/orders', cluster: cluster('orders') },
-  { prefix: '/static/', cluster: cluster('static') },
-  { prefix: '/orders/late', cluster: cluster('never') },
+  { prefix: '/orders/private', cluster: cluster('private'), timeouts: undefined },
+  { prefix: '/orders', cluster: cluster('orders'), timeouts: undefined },
+  { prefix: '/static/', cluster: cluster('static'), timeouts: undefined },
+  { prefix: '/orders/late', cluster: cluster('never'), timeouts: undefined },
 ];
 
 test.for([
@@ -48,7 +48,7 @@ test.for([
 });
 
 test('/ is for everything, the asterisk included', () => {
-  const all = [{ prefix: '/', cluster: cluster('all') }];
+  const all = [{ prefix: '/', cluster: cluster('all'), timeouts: undefined }];
   for (const path of ['/', '/a', '*']) expect(matchRoute(all, path)).toBe(all[0]);
 });
 

@@ -1,10 +1,13 @@
 /** Which cluster a path belongs to: the first route, in the order of the config, whose prefix it has. */
 
 import type { Cluster } from './cluster.ts';
+import type { RouteTimeouts } from './request-clock.ts';
 
 export interface Route {
   readonly prefix: string;
   readonly cluster: Cluster;
+  /** Undefined where the route sets none, as most do. */
+  readonly timeouts: RouteTimeouts | undefined;
 }
 
 /** `/orders` matches `/orders` and `/orders/7` and not `/orders2`; `/` matches everything. */

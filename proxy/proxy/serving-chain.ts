@@ -103,9 +103,13 @@ function servingRequests(
   deps: DirectionDeps,
 ): ServingChain {
   const sessions = new Set<Drainable>();
-  const routes = (config.routes ?? []).map(({ prefix, cluster }) => ({
+  const routes = (config.routes ?? []).map(({ prefix, cluster, timeout, perTryTimeout }) => ({
     prefix,
     cluster: clusterNamed(cluster, deps),
+    timeouts:
+      timeout === undefined && perTryTimeout === undefined
+        ? undefined
+        : { requestMs: timeout, tryMs: perTryTimeout },
   }));
   const tunnels: TunnelPolicy = {
     upgrades: new Set(config.upgrades ?? defaultUpgrades),

@@ -27,6 +27,10 @@ export interface RequestStats {
   readTimeouts: number;
   /** Responses that did not come in time, or stopped. */
   responseTimeouts: number;
+  /** Requests that took longer than their route allows, tries that did, and calls whose own deadline has passed. */
+  requestTimeouts: number;
+  tryTimeouts: number;
+  grpcTimeouts: number;
   /** Tunnels through which nothing went. */
   tunnelTimeouts: number;
   /** Heads beyond the bounds on their size: 414 and 431. */
@@ -99,6 +103,9 @@ export function createListenerCounters(): ListenerCounters {
     bodyTimeouts: 0,
     readTimeouts: 0,
     responseTimeouts: 0,
+    requestTimeouts: 0,
+    tryTimeouts: 0,
+    grpcTimeouts: 0,
     tunnelTimeouts: 0,
     headsTooLarge: 0,
     protocolErrors: 0,

@@ -214,6 +214,8 @@ interface ProxyOptions {
   readonly through?: (port: number) => Promise<number>;
   /** An authority that CONNECT may name, on every listener. */
   readonly connect?: string;
+  /** What else the one route of each listener says. */
+  readonly route?: Record<string, unknown>;
   readonly upgrades?: readonly string[];
   readonly grpcWeb?: true;
 }
@@ -223,7 +225,7 @@ function target(cluster: string, options: ProxyOptions): Record<string, unknown>
   const { protocol = 'http1', connect: authority, upgrades, grpcWeb } = options;
   if (protocol === 'tcp') return { cluster };
   return {
-    routes: [{ prefix: '/', cluster }],
+    routes: [{ prefix: '/', cluster, ...options.route }],
     ...(authority === undefined ? {} : { connect: [{ authority, cluster }] }),
     ...(upgrades === undefined ? {} : { upgrades }),
     ...(grpcWeb === undefined ? {} : { grpcWeb }),

@@ -31,6 +31,7 @@ export {
   type ProcessHandle,
   readPeerCredentials,
 } from './peer-credentials.ts';
+export { restrainMemory } from './process-memory.ts';
 export { createProcessExits, type ProcessExits } from './process-exits.ts';
 export {
   createRpcServer,

@@ -23,6 +23,8 @@ export interface HopSetting {
   readonly placement: Placement;
   readonly identities: MeshIdentities;
   readonly backend: BackendPorts;
+  /** The `signet` command as it is shipped. */
+  readonly signet: string;
 }
 
 export interface HttpServicePorts {

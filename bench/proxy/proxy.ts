@@ -21,6 +21,7 @@ import { loadStream } from './nginx-program.ts';
 import { startNginx } from './nginx.ts';
 import { printProfile } from '../profile.ts';
 import { relayCandidates } from './relay.ts';
+import { buildSignet } from '../signet-program.ts';
 import { startSdsSource } from './sds-source.ts';
 import { startOwnService, startService } from './service.ts';
 import { startSidecar } from './sidecar.ts';
@@ -99,7 +100,8 @@ async function startCandidates(
     grpcPort: await startOwnService(scope, { directory, placement }, 'grpc-service'),
     relayPort: await startOwnService(scope, { directory, placement }, 'relay-service'),
   };
-  const setting: HopSetting = { directory, placement, identities, backend };
+  const signet = buildSignet(join(directory, 'built'));
+  const setting: HopSetting = { directory, placement, identities, backend, signet };
   const sds = scope.add(await startSdsSource(directory, identities));
   const profile = options.profile === undefined ? undefined : resolve(options.profile);
   if (profile !== undefined) mkdirSync(profile, { recursive: true });

@@ -14,7 +14,7 @@ export async function startSidecar(
   sdsSocket: string,
   profileDirectory: string | undefined,
 ): Promise<Hop> {
-  const { directory, placement, identities, backend } = setting;
+  const { directory, placement, identities, backend, signet } = setting;
   const [plaintextPort = 0, tlsPort = 0, grpcPort = 0, relayPort = 0, adminPort = 0] =
     await freePorts(5);
   const config = writeConfig(directory, 'proxy', {
@@ -61,7 +61,7 @@ export async function startSidecar(
     ],
   });
   const flags = profileFlags(profileDirectory);
-  const command = [...placement.underTest, ...signetCommand('proxy', config, flags)];
+  const command = [...placement.underTest, ...signetCommand('proxy', config, flags, signet)];
   const program = scope.add(startProgram({ name: 'proxy', directory, command }));
   await untilReady(program, () => isReady(adminPort));
   return { name: 'signet', program, plaintextPort, tlsPort, grpcPort, relayPort };
@@ -70,7 +70,7 @@ export async function startSidecar(
 /** A process that shares its port with another. */
 export async function startSidecarProcess(
   scope: Scope,
-  { directory, placement, backend }: HopSetting,
+  { directory, placement, backend, signet }: HopSetting,
   sdsSocket: string,
   { name, sharedPort, alonePort }: SharedPort,
 ): Promise<ChildProgram> {
@@ -88,7 +88,7 @@ export async function startSidecarProcess(
     listeners: addresses.map((address) => ({ ...address, ...listener })),
     clusters: [{ name: 'plaintext', endpoints: [`127.0.0.1:${backend.plaintextPort}`] }],
   });
-  const command = [...placement.everywhere, ...signetCommand('proxy', config)];
+  const command = [...placement.everywhere, ...signetCommand('proxy', config, [], signet)];
   const program = scope.add(startProgram({ name, directory, command }));
   await untilReady(program, () => isReady(adminPort));
   return program;

@@ -1,6 +1,7 @@
 /** The sidecar as a process: fed by SDS, stopped by a signal, and clear about what it cannot have. */
 
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { certificateSecret } from '../fakes/fake-sds.ts';
@@ -69,6 +70,23 @@ test('a process takes its secrets by SDS, serves, swaps, drains at SIGTERM and k
   const entry = JSON.parse(lines()[0] ?? '{}') as Record<string, unknown>;
   expect(entry).toMatchObject({ path: '/x', status: 200, peer: 'spiffe://mesh.test/web' });
 });
+
+test.skipIf(process.platform !== 'linux')(
+  'no core is dumped of a proxy, by a file or by a program that takes dumps',
+  async () => {
+    const config = writeProxyConfig(mesh, 'core.yaml', {
+      listeners: [
+        { name: 'in', address: '127.0.0.1:0', plaintext: true, protocol: 'tcp', cluster: 'app' },
+      ],
+      clusters: [{ name: 'app', endpoints: ['127.0.0.1:9'] }],
+    });
+    const { child } = await startProxyProcess(mesh, config);
+    const limits = readFileSync(`/proc/${child.pid}/limits`, 'utf8');
+    expect(limits).toMatch(/^Max core file size +1 +1 +bytes/m);
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  },
+);
 
 test('a port in use is one line that names it, and exit code 2', async () => {
   const taken = await mesh.server(() => {});

@@ -82,8 +82,10 @@ export class MultiplexPool implements Pool, SharedOwner {
   onConnectionLost(connection: SharedConnection): void {
     if (!this.#connections.delete(connection)) return;
     this.#deps.stats.connectionsActive -= 1;
-    // A server that accepts and then breaks off before its first word would be dialled for ever.
-    if (connection.openedCount === 0 && this.#connections.size === 0) {
+    // A server that accepts and then breaks off before its first word would be dialled for ever. One that we left
+    // ourselves, with the certificate it was made under, tells nothing of the server.
+    const isCurrent = connection.generation === this.#deps.dialer.generation();
+    if (connection.openedCount === 0 && this.#connections.size === 0 && isCurrent) {
       this.#refuse('connect', 'the server closed the connection before a stream began');
     }
     this.#dialIfNeeded();

@@ -1,5 +1,7 @@
 /** gRPC-Web by Connect, to a service of grpc-js: both ends of a bridge that nobody here wrote. */
 
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { fileDesc, type GenService, serviceDesc } from '@bufbuild/protobuf/codegenv2';
 import {
@@ -8,7 +10,12 @@ import {
   StringValueSchema,
 } from '@bufbuild/protobuf/wkt';
 import { type Client, createClient } from '@connectrpc/connect';
-import { createGrpcWebTransport } from '@connectrpc/connect-node';
+import {
+  connectNodeAdapter,
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from '@connectrpc/connect-node';
 import {
   Metadata,
   type sendUnaryData,
@@ -58,6 +65,45 @@ export function wordsClient(port: number, httpVersion: '1.1' | '2'): WordsClient
     words,
     createGrpcWebTransport({ baseUrl: `http://127.0.0.1:${port}`, httpVersion }),
   );
+}
+
+/** The same by gRPC itself, which Connect speaks over HTTP/2. */
+export function grpcWordsClient(port: number): WordsClient {
+  return createClient(words, createGrpcTransport({ baseUrl: `http://127.0.0.1:${port}` }));
+}
+
+/** The same by Connect's own protocol, which is plain requests and streams of HTTP. */
+export function connectWordsClient(port: number, httpVersion: '1.1' | '2'): WordsClient {
+  return createClient(
+    words,
+    createConnectTransport({ baseUrl: `http://127.0.0.1:${port}`, httpVersion }),
+  );
+}
+
+/** A server of Connect's own protocol, over HTTP/1.1 and cleartext HTTP/2 on two ports. */
+export async function startConnectServer(
+  scope: Scope,
+): Promise<{ readonly http1: number; readonly http2: number }> {
+  const handler = connectNodeAdapter({
+    routes: (router) => {
+      router.service(words, {
+        say: ({ value }) => ({ value: `said ${value}` }),
+        async *count({ value }) {
+          for (let at = 1; at <= Number(value); at += 1) yield { value: String(at) };
+        },
+      });
+    },
+  });
+  const listening = async (server: HttpServer | Http2Server): Promise<number> => {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    scope.onClose(() => void server.close());
+    const address = server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  };
+  return {
+    http1: await listening(createHttpServer(handler)),
+    http2: await listening(createHttp2Server(handler)),
+  };
 }
 
 export interface WordsServer {

@@ -6,16 +6,15 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { eventually } from '../fakes/eventually.ts';
-import { certificateSecret } from '../fakes/fake-sds.ts';
 import { http2Server } from '../fakes/http2-peers.ts';
 import { okResponse, ProxyMesh, scripted, type TestSidecar } from '../fakes/proxy-mesh.ts';
+import { rotate, type SidecarPair, whileRotating } from '../fakes/rotating-pair.ts';
 import { lacks } from '../programs.ts';
 
 const run = promisify(execFile);
 
 let mesh: ProxyMesh;
-let web: TestSidecar;
+let pair: SidecarPair;
 let orders: TestSidecar;
 let port = 0;
 /** Straight to the sidecar's mutual TLS, with a certificate of the mesh. */
@@ -27,11 +26,12 @@ beforeAll(async () => {
     stream.respond({ ':status': 200, 'x-method': headers[':method'] });
     stream.pipe(stream);
   });
-  ({ web, orders, port } = await mesh.pair(app.port, {
+  pair = await mesh.pair(app.port, {
     protocol: 'http2',
     between: 'http2',
     upstream: 'http2',
-  }));
+  });
+  ({ orders, port } = pair);
   const leaf = await mesh.pki.issueLeaf({ id: '/web' });
   const path = (name: string): string => join(mesh.directory, name);
   writeFileSync(path('chain.pem'), leaf.chainPem);
@@ -44,33 +44,27 @@ beforeAll(async () => {
 });
 afterAll(() => mesh.close());
 
-async function rotate(): Promise<void> {
-  for (const [sidecar, id] of [
-    [web, '/web'],
-    [orders, '/orders'],
-  ] as const) {
-    const { tlsGeneration } = await sidecar.stats();
-    sidecar.sds?.set(certificateSecret(await mesh.pki.issueLeaf({ id })));
-    await eventually(async () =>
-      expect((await sidecar.stats()).tlsGeneration).toBeGreaterThan(tlsGeneration),
-    );
-  }
-}
-
 describe.skipIf(lacks('curl'))('curl', () => {
-  test('speaks HTTP/2 by prior knowledge through both sidecars', async () => {
-    const { stdout } = await run('curl', [
-      '--silent',
-      '--http2-prior-knowledge',
-      '--max-time',
-      '20',
-      '--data',
-      'hello',
-      '--write-out',
-      ' %{http_version} %{http_code}',
-      `http://127.0.0.1:${port}/x`,
-    ]);
-    expect(stdout).toBe('hello 2 200');
+  test('speaks HTTP/2 by prior knowledge through both sidecars, at every certificate', async () => {
+    await whileRotating(
+      mesh,
+      pair,
+      async () => {
+        const { stdout } = await run('curl', [
+          '--silent',
+          '--http2-prior-knowledge',
+          '--max-time',
+          '20',
+          '--data',
+          'hello',
+          '--write-out',
+          ' %{http_version} %{http_code}',
+          `http://127.0.0.1:${port}/x`,
+        ]);
+        expect(stdout).toBe('hello 2 200');
+      },
+      3,
+    );
   });
 
   test('agrees on h2 by ALPN in mutual TLS, and sends a body larger than every window', async () => {
@@ -103,19 +97,26 @@ describe.skipIf(lacks('curl'))('curl', () => {
 });
 
 describe.skipIf(lacks('nghttp'))('nghttp', () => {
-  test('fetches several at once, with priorities, padding and CONTINUATION', async () => {
+  test('fetches several at once, with priorities, padding and CONTINUATION, at every certificate', async () => {
     const target = `http://127.0.0.1:${port}/`;
-    const { stdout } = await run('nghttp', [
-      '--verbose',
-      '--null-out',
-      '--timeout=20s',
-      '--padding=100',
-      '--continuation',
-      '--multiply=20',
-      target,
-    ]);
-    expect(stdout.match(/:status: 200/g)).toHaveLength(20);
-    expect(stdout).not.toMatch(/RST_STREAM|error_code=(?!NO_ERROR)/);
+    await whileRotating(
+      mesh,
+      pair,
+      async () => {
+        const { stdout } = await run('nghttp', [
+          '--verbose',
+          '--null-out',
+          '--timeout=20s',
+          '--padding=100',
+          '--continuation',
+          '--multiply=20',
+          target,
+        ]);
+        expect(stdout.match(/:status: 200/g)).toHaveLength(20);
+        expect(stdout).not.toMatch(/RST_STREAM|error_code=(?!NO_ERROR)/);
+      },
+      3,
+    );
   });
 
   test('sends a body with trailers, in small windows', async () => {
@@ -145,7 +146,10 @@ describe.skipIf(lacks('h2load'))('h2load', () => {
       `--data=${body}.small`,
       `http://127.0.0.1:${port}/`,
     ]);
-    for (let count = 0; count < 3; count += 1) await rotate();
+    for (let count = 0; count < 3; count += 1) {
+      await rotate(orders, mesh.pki, '/orders');
+      await rotate(pair.web, mesh.pki, '/web');
+    }
     const { stdout } = await load;
     expect(stdout).toContain('8000 succeeded, 0 failed, 0 errored, 0 timeout');
     expect(stdout).toContain('status codes: 8000 2xx');

@@ -121,7 +121,8 @@ testWith(
     );
     expect(found).toEqual([]);
     expect(stricter.toSorted()).toEqual(Object.keys(refusedByUsAlone).toSorted());
-    expect(agreed).toBeGreaterThan(20);
+    // Most of the vectors are faults, which nobody forwards.
+    expect(agreed).toBeGreaterThan(15);
   },
   'apt-get install nginx-light haproxy',
 );

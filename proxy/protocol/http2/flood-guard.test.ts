@@ -11,7 +11,8 @@ import type { Http2Stream } from './http2-stream.ts';
 import { defaultHttp2Limits } from './limits.ts';
 import { Http2Session } from './session.ts';
 
-const bounds = { ...defaultHttp2Limits, idleFrames: { perSecond: 1, burst: 10 } };
+const bound = { perSecond: 1, burst: 10 };
+const bounds = { ...defaultHttp2Limits, idleFrames: bound, resets: bound, listSizeMax: 500 };
 const message = Buffer.from('\0\0\0\0\0', 'latin1');
 /** Many times the bound, at one point in time. */
 const calls = 1000;
@@ -114,7 +115,7 @@ describe('a peer that measures the line after each message', () => {
     const peer = new Spoken('server');
     peer.head(1, request);
     for (let at = 0; at < calls; at += 1) peer.receive(frameType.data, 1, message);
-    const pings = bounds.idleFrames.burst;
+    const pings = bound.burst;
     for (let at = 0; at < pings; at += 1) peer.receive(frameType.ping, 0, Buffer.alloc(8));
     expect(peer.fault).toBeUndefined();
     peer.receive(frameType.ping, 0, Buffer.alloc(8));
@@ -131,4 +132,16 @@ describe('a peer that measures the line after each message', () => {
     for (let at = 0; at < calls; at += 1) peer.receive(frameType.windowUpdate, 1, one);
     expect(peer.fault?.code).toBe(errorCode.enhanceYourCalm);
   });
+});
+
+test('heads larger than we take are answered one by one, and not for ever', () => {
+  const peer = new Spoken('server');
+  const large = { ...request, 'x-large': 'a'.repeat(bounds.listSizeMax) };
+  for (let at = 0; at < bound.burst; at += 1) {
+    peer.head(2 * at + 1, large, frameFlag.endStream);
+  }
+  expect(peer.streams).toHaveLength(bound.burst);
+  expect(peer.fault).toBeUndefined();
+  peer.head(2 * bound.burst + 1, large, frameFlag.endStream);
+  expect(peer.fault?.code).toBe(errorCode.enhanceYourCalm);
 });

@@ -23,6 +23,13 @@ export class FloodGuard {
       : connectionFault(errorCode.enhanceYourCalm, 'too many streams are reset');
   }
 
+  /** A head larger than we take: a few bytes may stand for all that we read of it before we know (CVE-2016-6581). */
+  onOversizedHead(): Http2Fault | undefined {
+    return this.#resets.take(1) === 0
+      ? undefined
+      : connectionFault(errorCode.enhanceYourCalm, 'too many heads are larger than we take');
+  }
+
   /** A frame that only asks for work: PING, SETTINGS, empty DATA, PRIORITY and their like. */
   onIdleFrame(what: string): Http2Fault | undefined {
     return this.#idleFrames.take(1) === 0

@@ -102,7 +102,7 @@ export class HeaderReceiver {
     if (isTooLarge) {
       if (this.#isEnd) stream.advance('receive_end');
       session.events.onOversizedRequest(stream);
-      return undefined;
+      return session.guard.onOversizedHead();
     }
     const head = readRequestHead(fields, this.#isEnd, session.allowsExtendedConnect);
     if ('scope' in head) return session.failStream(stream, head);

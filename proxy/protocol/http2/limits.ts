@@ -12,7 +12,7 @@ export interface Http2Limits {
   readonly streamWindow: number;
   /** Bytes on their way to us on all streams of a connection together; what waits here is not counted. */
   readonly connectionWindow: number;
-  /** Streams that the peer begins and has ended before their time. */
+  /** Streams that the peer begins and has ended before their time, or whose heads are larger than we take. */
   readonly resets: RateBound;
   /** Frames that are allowed, move nothing, and make us work or answer. */
   readonly idleFrames: RateBound;

@@ -58,15 +58,22 @@ test('what was written before the end reaches a reader that is slow, however lon
 test('a peer that takes nothing has only so long', async () => {
   const { ours, clock } = await pairOfEnds();
   ours.write(Buffer.alloc(size));
-  ours.endAndDiscard(60_000);
+  let untaken = 0;
+  ours.endAndDiscard(60_000, () => {
+    untaken += 1;
+  });
   await clock.advance(61_000);
   await until(() => ours.isClosed);
+  expect(untaken).toBe(1);
 });
 
 test('one that has taken everything and sends on is left soon', async () => {
   const { ours, peer, clock } = await pairOfEnds();
   ours.write(Buffer.from('answer'));
-  ours.endAndDiscard(60_000);
+  let untaken = 0;
+  ours.endAndDiscard(60_000, () => {
+    untaken += 1;
+  });
   peer.resume();
   await until(() => peer.readableEnded);
   const beat = setInterval(() => void peer.write('.'), 5);
@@ -74,4 +81,5 @@ test('one that has taken everything and sends on is left soon', async () => {
   expect(ours.isClosed).toBe(false);
   await clock.advance(5000);
   await until(() => ours.isClosed);
+  expect(untaken).toBe(0);
 });

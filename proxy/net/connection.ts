@@ -190,11 +190,15 @@ export class Connection implements Expiring, Flushable {
 
   /**
    * Ends after what was written has been taken by the peer's side, for which it has `takeMs`; whatever
-   * still arrives is dropped.
+   * still arrives is dropped. `onUntaken` is told if it has not been taken by then.
    */
-  endAndDiscard(takeMs: number): void {
+  endAndDiscard(takeMs: number, onUntaken?: () => void): void {
     this.end();
-    this.attach(discard(this));
+    this.attach(
+      discard(this, () => {
+        if (!this.#socket.writableFinished) onUntaken?.();
+      }),
+    );
     this.expireIn(takeMs);
     // The end is out, and with it all that stood before it.
     this.#socket.once('finish', () => this.expireIn(discardMsMax));
@@ -327,7 +331,7 @@ function giveBack(connection: Connection): void {
 }
 
 /** Reads to the end, so that closing sends what we wrote and not a reset, but not for ever. */
-function discard(connection: Connection): ConnectionListener {
+function discard(connection: Connection, onDeadline: () => void): ConnectionListener {
   let dropped = 0;
   return {
     onData(bytes) {
@@ -337,7 +341,10 @@ function discard(connection: Connection): ConnectionListener {
     onDrain() {},
     // Both directions have ended then, and the socket goes by itself once our last byte is out.
     onEnd() {},
-    onDeadline: () => connection.destroy(),
+    onDeadline() {
+      onDeadline();
+      connection.destroy();
+    },
     onClose() {},
   };
 }

@@ -296,7 +296,7 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
     this.#leaveUpstream('the client is gone');
     stats.clientAborts += 1;
     if (cause === 'unread') stats.readTimeouts += 1;
-    this.fault = cause === 'gone' ? 'the client is gone' : 'the client does not read the response';
+    this.fault = abortFaults[cause];
     this.#finish();
   }
 
@@ -378,6 +378,12 @@ const deadlineCounters = {
   request: 'requestTimeouts',
   try: 'tryTimeouts',
 } as const satisfies Record<RequestDeadline, keyof RequestStats>;
+
+const abortFaults: Readonly<Record<ClientAbort, string>> = {
+  gone: 'the client is gone',
+  unread: 'the client does not read the response',
+  silent: 'the client does not answer a PING',
+};
 
 // Faults of no endpoint, so that another one would not do better.
 const isOurs: ReadonlySet<NoConnection> = new Set(['overflow', 'late', 'closed', 'tls_not_ready']);

@@ -7,6 +7,7 @@ import type { Deadlines } from '../net/deadlines.ts';
 import type {
   Drainable,
   ExchangeProtocol,
+  GivenUp,
   ProtocolFault,
   ServedPeer,
   ServerOwner,
@@ -103,16 +104,18 @@ class HttpSession implements RequestListener, ServerOwner {
     stream.reply(answerOf({ status, text: detail }, undefined));
   }
 
-  onIdle(): void {
-    this.#deps.stats.idleTimeouts += 1;
-  }
-
-  onUnread(): void {
-    this.#deps.stats.readTimeouts += 1;
-  }
-
   onConnectionClosed(connection: Drainable): void {
     this.#deps.sessions.delete(connection);
+  }
+
+  onGivenUp(why: GivenUp, connection: ServedPeer): void {
+    const { stats, log, listener } = this.#deps;
+    const { counter, reason } = givenUp[why];
+    stats[counter] += 1;
+    // That a client keeps a connection and asks nothing is no fault of anybody.
+    if (reason === undefined) return;
+    const peer = connection.peer ?? connection.remoteAddress;
+    log.warn('a client was left', { listener, peer, reason });
   }
 
   onProtocolError({ code, detail }: ProtocolFault, connection: ServedPeer): void {
@@ -122,3 +125,10 @@ class HttpSession implements RequestListener, ServerOwner {
     log.warn('a client was left', { listener, peer, code, reason: detail });
   }
 }
+
+const givenUp = {
+  idle: { counter: 'idleTimeouts', reason: undefined },
+  unread: { counter: 'readTimeouts', reason: 'it does not read what it was answered' },
+  silent: { counter: 'peersLost', reason: 'it does not answer a PING' },
+  head: { counter: 'headTimeouts', reason: 'the head of a request came too slowly' },
+} as const;

@@ -25,6 +25,8 @@ export interface RequestStats {
   bodyTimeouts: number;
   /** Responses that the client did not take; counted as aborts too, unless we had nothing more to say. */
   readTimeouts: number;
+  /** HTTP/2 clients that did not answer a PING: they are gone, and have not said so. */
+  peersLost: number;
   /** Responses that did not come in time, or stopped. */
   responseTimeouts: number;
   /** Requests that took longer than their route allows, tries that did, and calls whose own deadline has passed. */
@@ -102,6 +104,7 @@ export function createListenerCounters(): ListenerCounters {
     headTimeouts: 0,
     bodyTimeouts: 0,
     readTimeouts: 0,
+    peersLost: 0,
     responseTimeouts: 0,
     requestTimeouts: 0,
     tryTimeouts: 0,

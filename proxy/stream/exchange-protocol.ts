@@ -49,7 +49,15 @@ export interface ServerOwner {
   onConnectionClosed(connection: Drainable): void;
   /** The client broke the rules of the protocol, and is left. */
   onProtocolError(fault: ProtocolFault, connection: ServedPeer): void;
+  /** The connection is ended, and no request is there to be told. */
+  onGivenUp(why: GivenUp, connection: ServedPeer): void;
 }
+
+/**
+ * `idle`: nothing came. `unread`: the client does not take what it was answered. `silent`: it does not say that it is still
+ * there. `head`: what it has begun to ask does not end.
+ */
+export type GivenUp = 'idle' | 'unread' | 'silent' | 'head';
 
 export interface ServedPeer {
   readonly peer: Connection['peer'];

@@ -10,7 +10,7 @@ import { Http2Session, type SessionEvents } from '../protocol/http2/session.ts';
 import { upgradeRequest } from '../protocol/translation/extended-connect.ts';
 import type { Drainable, ServerDeps, ServerOwner } from './exchange-protocol.ts';
 import { Http2ServerStream } from './http2-server-stream.ts';
-import type { RequestListener } from './stream.ts';
+import type { ClientAbort, RequestListener } from './stream.ts';
 
 export class Http2ServerConnection implements ConnectionListener, SessionEvents, Drainable {
   readonly #connection: Connection;
@@ -24,6 +24,10 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
   #hasHeard = false;
   #isProbing = false;
   #isOver = false;
+  /** When the head that has begun must have ended; undefined while none has. */
+  #headDeadlineMs: number | undefined;
+  /** Why the connection ends before its streams do. */
+  #loss: ClientAbort = 'gone';
 
   constructor(
     connection: Connection,
@@ -65,6 +69,7 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
   onData(bytes: Buffer): void {
     this.#hasHeard = true;
     http2Codec.decode(this.#session, bytes);
+    this.#timeHead();
     this.#endIfDone();
   }
 
@@ -103,14 +108,20 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
    */
   onDeadline(): void {
     if (this.#isSocketFull) {
-      this.#connection.destroy('the client does not read');
+      this.#lose('unread', 'the client does not read');
+      return;
+    }
+    if (this.#headDeadlineMs !== undefined) {
+      this.#owner.onGivenUp('head', this);
+      this.#session.close(errorCode.enhanceYourCalm, 'a head that does not end in time');
+      this.#finish();
       return;
     }
     if (this.#session.openCount > 0) {
       this.#probe();
       return;
     }
-    this.#listener.onIdle();
+    this.#owner.onGivenUp('idle', this);
     // Whatever the client has sent meanwhile is named as not looked at, and can be sent again.
     this.#session.finishShutdown();
     this.#finish();
@@ -119,6 +130,16 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
   onClose(): void {
     this.#session.abandon('the client is gone');
     this.#leave();
+  }
+
+  /** Why its requests have lost the client. */
+  get loss(): ClientAbort {
+    return this.#loss;
+  }
+
+  /** The client did not take the end of an answer that we were done with. */
+  onUnread(): void {
+    this.#owner.onGivenUp('unread', this);
   }
 
   onRequest(stream: Http2Stream, head: Http2RequestHead): void {
@@ -176,7 +197,7 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
 
   #probe(): void {
     if (this.#isProbing && !this.#hasHeard) {
-      this.#connection.destroy('the client does not answer');
+      this.#lose('silent', 'the client does not answer');
       return;
     }
     this.#isProbing = !this.#hasHeard;
@@ -187,7 +208,27 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
 
   #timeIdleness(): void {
     // Who does not read is timed already.
-    if (!this.#isSocketFull) this.#connection.expireIn(this.#deps.timeouts.idleMs);
+    if (this.#isSocketFull) return;
+    if (this.#headDeadlineMs === undefined) {
+      this.#connection.expireIn(this.#deps.timeouts.idleMs);
+    } else {
+      this.#connection.deadlineMs = this.#headDeadlineMs;
+    }
+  }
+
+  /** As in HTTP/1.1, the time for a head runs from its first byte, and no further one lengthens it. */
+  #timeHead(): void {
+    const isOpen = this.#session.isHeadOpen;
+    if (isOpen === (this.#headDeadlineMs !== undefined)) return;
+    this.#headDeadlineMs = isOpen ? this.#deps.deadlines.in(this.#deps.timeouts.headMs) : undefined;
+    this.#timeIdleness();
+  }
+
+  /** Requests under way hear of it as the connection closes; where there is none, the owner does. */
+  #lose(why: 'unread' | 'silent', reason: string): void {
+    this.#loss = why;
+    if (why === 'silent' || this.#session.openCount === 0) this.#owner.onGivenUp(why, this);
+    this.#connection.destroy(reason);
   }
 
   /** After the last word of a graceful end, once nothing is under way. */
@@ -201,7 +242,7 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
   #finish(): void {
     if (this.#isOver) return;
     this.onFlush();
-    this.#connection.endAndDiscard(this.#deps.timeouts.idleMs);
+    this.#connection.endAndDiscard(this.#deps.timeouts.idleMs, () => this.onUnread());
     this.#session.abandon('the connection has ended');
     this.#leave();
   }

@@ -8,16 +8,26 @@ import type { Fields } from '../protocol/fields.ts';
 import { errorCode, type ErrorCode } from '../protocol/http2/error-code.ts';
 import type { FieldList } from '../protocol/http2/field-list.ts';
 import { http2Codec } from '../protocol/http2/http2-codec.ts';
-import type { Http2Stream, StreamConsumer } from '../protocol/http2/http2-stream.ts';
+import type { Http2Stream, StreamConsumer, StreamReset } from '../protocol/http2/http2-stream.ts';
 import { connectedFields, declinedFields } from '../protocol/translation/extended-connect.ts';
 import { responseFields, trailerFields } from '../protocol/translation/to-http2.ts';
-import type { RequestHandler, ResponseHead, ServerStream, ServerTimeouts } from './stream.ts';
+import type {
+  ClientAbort,
+  RequestHandler,
+  ResponseHead,
+  ServerStream,
+  ServerTimeouts,
+} from './stream.ts';
 import { idleTunnel, slowBody } from './stream.ts';
 
 /** The connection that it stands on. */
 export interface StreamConnection {
   readonly peer: Connection['peer'];
   readonly remoteAddress: string;
+  /** Why it has ended, if it has. */
+  readonly loss: ClientAbort;
+  /** An answer was given up that nobody else has in hand any more. */
+  onUnread(): void;
 }
 
 export interface Http2ServerStreamDeps {
@@ -154,11 +164,11 @@ export class Http2ServerStream implements ServerStream, StreamConsumer, Expiring
     this.#handler?.onRequestEnd(trailers);
   }
 
-  onReset(): void {
+  onReset({ by }: StreamReset): void {
     const handler = this.#handler;
     this.#handler = undefined;
     this.#deps.deadlines.delete(this);
-    handler?.onClientAbort('gone');
+    handler?.onClientAbort(by === 'connection' ? this.#connection.loss : 'gone');
   }
 
   onDrain(): void {
@@ -182,7 +192,8 @@ export class Http2ServerStream implements ServerStream, StreamConsumer, Expiring
     if (this.#isBlocked || handler === undefined) {
       // Nobody is there to read, or nobody writes any more.
       this.#leave(errorCode.cancel);
-      handler?.onClientAbort('unread');
+      if (handler === undefined) this.#connection.onUnread();
+      else handler.onClientAbort('unread');
       return;
     }
     handler.onRequestFailure(slowBody);
@@ -209,6 +220,8 @@ export class Http2ServerStream implements ServerStream, StreamConsumer, Expiring
   #afterResponse(): void {
     this.#handler = undefined;
     if (this.#stream.isBlocked) {
+      // The end of the request may still come, and must not put this off.
+      this.#isBlocked = true;
       this.deadlineMs = this.#deps.deadlines.in(this.#deps.timeouts.idleMs);
       return;
     }

@@ -106,8 +106,8 @@ describe('in a tunnel, what a peer said last and its end are told', () => {
     };
     const connection = new ServerConnection(
       ours,
-      { onRequest: () => handler, onBadRequest() {}, onIdle() {}, onUnread() {} },
-      { onConnectionClosed: () => told.push('closed') },
+      { onRequest: () => handler, onBadRequest() {} },
+      { onConnectionClosed: () => told.push('closed'), onGivenUp: (why) => told.push(why) },
       { headMs: 60_000, idleMs: 60_000, tunnelIdleMs: 60_000 },
     );
     connection.onData(request);

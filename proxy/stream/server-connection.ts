@@ -29,7 +29,7 @@ const { encode } = http1Codec;
 export class ServerConnection implements ConnectionListener, ServerStream, Drainable {
   readonly #connection: Connection;
   readonly #listener: RequestListener;
-  readonly #owner: Pick<ServerOwner, 'onConnectionClosed'>;
+  readonly #owner: Pick<ServerOwner, 'onConnectionClosed' | 'onGivenUp'>;
   readonly #timeouts: ServerTimeouts;
   readonly #decoder = http1Codec.decode.requests();
   #handler: RequestHandler | undefined;
@@ -51,7 +51,7 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
   constructor(
     connection: Connection,
     listener: RequestListener,
-    owner: Pick<ServerOwner, 'onConnectionClosed'>,
+    owner: Pick<ServerOwner, 'onConnectionClosed' | 'onGivenUp'>,
     timeouts: ServerTimeouts,
   ) {
     this.#connection = connection;
@@ -197,6 +197,7 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
   onDrain(): void {
     this.#isBlocked = false;
     if (this.#handler === undefined) {
+      if (this.#isOver) return;
       // The next request has waited for the client to take the answers to those before it.
       this.#connection.expireIn(this.#timeouts.idleMs);
       this.#pull();
@@ -229,10 +230,10 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
       else handler.onRequestFailure(idleTunnel);
     } else if (handler === undefined) {
       if (this.#isBlocked) {
-        this.#listener.onUnread();
+        this.#owner.onGivenUp('unread', this);
         this.#connection.destroy('the client does not read');
       } else if (this.#decoder.isIdle) {
-        this.#listener.onIdle();
+        this.#owner.onGivenUp('idle', this);
         this.#finish();
       } else {
         this.#listener.onBadRequest(slowHead, this);
@@ -255,7 +256,9 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
   /** Nothing more is owed to the client: what was written goes out, what still comes is dropped. */
   #finish(): void {
     this.#isOver = true;
-    this.#connection.endAndDiscard(this.#timeouts.idleMs);
+    this.#connection.endAndDiscard(this.#timeouts.idleMs, () =>
+      this.#owner.onGivenUp('unread', this),
+    );
     this.#owner.onConnectionClosed(this);
   }
 

@@ -70,8 +70,11 @@ export interface RequestFailure {
   readonly late?: 'head' | 'body' | 'tunnel';
 }
 
-/** `gone`: the client has left, or wants no answer any more. `unread`: it does not take the one it is given. */
-export type ClientAbort = 'gone' | 'unread';
+/**
+ * `gone`: the client has left, or wants no answer any more. `unread`: it does not take the one it is given. `silent`: it
+ * is not there any more, and has not said so.
+ */
+export type ClientAbort = 'gone' | 'unread' | 'silent';
 
 /** Whoever answers requests. */
 export interface RequestListener {
@@ -79,10 +82,6 @@ export interface RequestListener {
   onRequest(head: RequestHead, stream: ServerStream): RequestHandler;
   /** What came is no request, or came too slowly. The listener answers with its status. */
   onBadRequest(failure: RequestFailure, stream: ServerStream): void;
-  /** The connection is ended because nothing came on it. */
-  onIdle(): void;
-  /** The connection is ended because the client takes nothing, after the last of its requests was answered. */
-  onUnread(): void;
 }
 
 export interface ServerTimeouts {

@@ -89,8 +89,16 @@ async function stats(): Promise<ProcessStats> {
   return JSON.parse((await get(proxy.adminPort, '/stats')).body) as ProcessStats;
 }
 
-async function faults(): Promise<number> {
-  return (await stats()).listeners['in']?.['protocolErrors'] ?? 0;
+async function count(counter: string): Promise<number> {
+  return (await stats()).listeners['in']?.[counter] ?? 0;
+}
+
+/** Fields of a few bytes that stand for more than we take: the first block puts a long one into the table. */
+function bomb(isFirst: boolean): Buffer {
+  const encoder = new HpackEncoder({ huffman: 'never' });
+  const long = encoder.encode([makeField('x-bomb', 'a'.repeat(4000))]);
+  const again = Buffer.alloc(bombFields, 0xbe);
+  return isFirst ? Buffer.concat([long, again]) : again;
 }
 
 /** Whether an honest client is served now. */
@@ -116,6 +124,10 @@ async function attackTenfold(
 }
 
 const big = Buffer.alloc(1024 * 1024);
+// More than the kernel's buffers of both ends hold.
+const bigOnes = 10;
+// Of 4,038 bytes each, by RFC 7541 §4.1.
+const bombFields = 100;
 const endHeaders = frameFlag.endHeaders;
 const whole = frameFlag.endHeaders | frameFlag.endStream;
 // What a garbage collector leaves lying about, not what an attack sends, which is many times as much.
@@ -165,12 +177,20 @@ test.for([
       ...Array.from({ length: 20_000 }, () => encodeFrame(frameType.data, 0, 1, Buffer.alloc(0))),
     ],
   ],
+  [
+    'a flood of heads that are small here and large there',
+    'too many heads are larger than we take',
+    (): Buffer[] =>
+      Array.from({ length: 2000 }, (_, at) =>
+        encodeFrame(frameType.headers, whole, 2 * at + 1, bomb(at === 0)),
+      ),
+  ],
 ] as const)('%s ends with ENHANCE_YOUR_CALM', async ([, reason, frames]) => {
-  const before = await faults();
+  const before = await count('protocolErrors');
   const bytes = Buffer.concat(frames());
   const clients = await attackTenfold((client) => void client.send(bytes));
   await eventually(() => expect(clients.every(({ isClosed }) => isClosed)).toBe(true), 20_000);
-  expect(await faults()).toBe(before + 10);
+  expect(await count('protocolErrors')).toBe(before + 10);
   expect(proxy.log()).toContain(reason);
   // Where the reset of our closing has not overtaken it, the client can read why.
   const goaways = clients.flatMap((client) =>
@@ -180,13 +200,10 @@ test.for([
 });
 
 test('a large block of small numbers is answered 431, and costs no memory', async () => {
+  const before = await count('headsTooLarge');
   const clients = await attackTenfold((client) => {
-    const field = new HpackEncoder({ huffman: 'never' }).encode([
-      makeField('x-bomb', 'a'.repeat(4000)),
-    ]);
-    const block = Buffer.concat([field, Buffer.alloc(12_000, 0xbe)]);
     for (let at = 0; at < 20; at += 1) {
-      client.send(encodeFrame(frameType.headers, whole, 2 * at + 1, Buffer.from(block)));
+      client.send(encodeFrame(frameType.headers, whole, 2 * at + 1, bomb(at === 0)));
     }
   });
   await eventually(() =>
@@ -196,10 +213,12 @@ test('a large block of small numbers is answered 431, and costs no memory', asyn
       ),
     ).toBe(true),
   );
+  expect(await count('headsTooLarge')).toBe(before + 200);
   for (const client of clients) client.socket.destroy();
 });
 
 test('windows that never open hold neither memory nor the server for longer than they may', async () => {
+  const before = await count('readTimeouts');
   const clients = await attackTenfold((client) => {
     for (let at = 0; at < 80; at += 1) client.send(head(2 * at + 1, 'GET', '/big', whole));
   }, '000400000000');
@@ -210,17 +229,22 @@ test('windows that never open hold neither memory nor the server for longer than
       expect(resets.length).toBe(80);
     }
   }, 30_000);
+  expect(await count('readTimeouts')).toBe(before + 800);
   await serves();
   for (const client of clients) client.socket.destroy();
 });
 
 test('a client that asks on and on and reads nothing is not read either, and is dropped', async () => {
+  const before = await count('readTimeouts');
   const clients = await attackTenfold((client) => {
     client.socket.pause();
+    // All windows are open, so that it is the socket that is full, and heads wait for nothing.
+    client.send(encodeFrame(frameType.windowUpdate, 0, 0, Buffer.from('7fff0000', 'hex')));
+    for (let at = 0; at < bigOnes; at += 1) client.send(head(2 * at + 1, 'GET', '/big', whole));
     const one = head(1, 'HEAD', '/../', whole);
-    let at = 0;
+    let at = bigOnes;
     const feed = (): void => {
-      while (at < 100_000) {
+      while (at < 20_000) {
         const next = Buffer.from(one);
         next.writeUInt32BE(2 * at + 1, 5);
         at += 1;
@@ -230,8 +254,13 @@ test('a client that asks on and on and reads nothing is not read either, and is 
       }
     };
     feed();
-  });
+  }, '00047fffffff');
   await serves();
+  // Those of the large answers of each that were not yet whole.
+  await eventually(async () => {
+    expect(await count('readTimeouts')).toBeGreaterThanOrEqual(before + 10);
+    expect(await count('connectionsActive')).toBeLessThanOrEqual(1);
+  }, 30_000);
   expect((await stats()).memory.rssBytes).toBeLessThan(500 * 1024 * 1024);
   for (const client of clients) client.socket.destroy();
 });

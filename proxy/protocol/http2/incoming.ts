@@ -53,6 +53,10 @@ export class Incoming {
     return undefined;
   }
 
+  get isHeadOpen(): boolean {
+    return this.#headers.isOpen;
+  }
+
   clear(): void {
     this.#frame.clear();
   }

@@ -105,6 +105,11 @@ export class Http2Session implements StreamOwner {
     return this.#isOver;
   }
 
+  /** Whether HEADERS have come whose block goes on. */
+  get isHeadOpen(): boolean {
+    return this.#incoming.isHeadOpen;
+  }
+
   get openCount(): number {
     return this.streams.size;
   }

@@ -30,6 +30,11 @@ export function plainHost(host: string): string {
   return mapped ?? host;
 }
 
+/** As a socket states it; one of a Unix socket states nothing. */
+export function addressOf(host: string | undefined, port: number | undefined): Address {
+  return host === undefined ? noAddress : { host: plainHost(host), port: port ?? 0 };
+}
+
 /** 4 or 16 bytes; undefined for what is no IP address. A zone (`%eth0`) is left out. */
 export function ipBytes(text: string): Buffer | undefined {
   if (isIPv4(text)) return Buffer.from(text.split('.').map(Number));

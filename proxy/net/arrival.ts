@@ -5,7 +5,7 @@
 
 import type { Socket } from 'node:net';
 import { readOriginalDestination } from '../../rpc/index.ts';
-import { addressText, type Endpoints, isSameAddress, noAddress, plainHost } from './address.ts';
+import { addressOf, addressText, type Endpoints, isSameAddress } from './address.ts';
 import { Connection } from './connection.ts';
 import { chooseChain, type FilterChain, type ListenerTls } from './filter-chain.ts';
 import { type FirstBytesStage, readFirstBytes } from './first-bytes.ts';
@@ -102,7 +102,12 @@ function silenceMsMax(
 function admit(arrival: Arrival, state: ListenerState): boolean {
   const { host } = arrival.endpoints.source;
   if (!state.sources.add(host)) {
-    refuse(arrival, state, 'connectionsOverSourceLimit', 'its source has too many connections');
+    refuse(
+      arrival,
+      state,
+      'connectionsOverSourceLimit',
+      'its source has too many connections; connectionsPerSourceMax bounds them',
+    );
     return false;
   }
   arrival.socket.once('close', () => state.sources.remove(host));
@@ -188,13 +193,12 @@ function count(outcome: AcceptOutcome, stats: ListenerStats): void {
 
 function refuse(
   arrival: Arrival,
-  { options, deps }: ListenerState,
+  { deps, refusals }: ListenerState,
   counter: Refused,
   reason: string,
 ): void {
   deps.stats[counter] += 1;
-  const fields = { listener: options.name, peer: peerOf(arrival), reason };
-  deps.log.debug('a connection was closed', fields);
+  refusals.write(counter, peerOf(arrival), reason);
   arrival.socket.destroy();
 }
 
@@ -227,10 +231,6 @@ function interceptedEndpointsOf(socket: Socket): Endpoints {
   // Who connects to us by our own address was redirected by nobody.
   if (original === undefined || isSameAddress(original, endpoints.destination)) return endpoints;
   return { source: endpoints.source, destination: original, original };
-}
-
-function addressOf(host: string | undefined, port: number | undefined): Endpoints['source'] {
-  return host === undefined ? noAddress : { host: plainHost(host), port: port ?? 0 };
 }
 
 function peerOf({ endpoints }: Arrival): string {

@@ -1,12 +1,13 @@
 /** What a listener is told, and what all its connections share. */
 
-import type { Logger } from '../../core/index.ts';
+import type { Clock, Logger } from '../../core/index.ts';
 import type { Address } from './address.ts';
 import type { AddressRanges } from './address-ranges.ts';
 import type { ConnectionCount, SourceCounts } from './connection-limits.ts';
 import type { ConnectionDeps } from './connection.ts';
 import type { FilterChain } from './filter-chain.ts';
 import type { ListenerStats } from './listener-stats.ts';
+import type { RefusalLog } from './refusal-log.ts';
 
 /** A port of the machine, or a socket in the file system. */
 export type ListenAddress = Address | { readonly path: string };
@@ -26,6 +27,7 @@ export interface ListenerOptions {
 }
 
 export interface ListenerDeps extends ConnectionDeps {
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly log: Logger;
   readonly stats: ListenerStats;
   /** Connections of all listeners together. */
@@ -39,5 +41,6 @@ export interface ListenerState {
   readonly options: ListenerOptions;
   readonly deps: ListenerDeps;
   readonly sources: SourceCounts;
+  readonly refusals: RefusalLog;
   readonly inspects: boolean;
 }

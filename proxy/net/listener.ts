@@ -3,11 +3,13 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Closable } from '../../core/index.ts';
 import { listening, removeStaleSocket } from '../../rpc/index.ts';
+import { addressOf, addressText } from './address.ts';
 import { arrive } from './arrival.ts';
 import { ConnectionCount, SourceCounts } from './connection-limits.ts';
 import { needsInspection } from './filter-chain.ts';
 import { keepAlive } from './keep-alive.ts';
 import type { ListenerDeps, ListenerOptions, ListenerState } from './listener-options.ts';
+import { RefusalLog } from './refusal-log.ts';
 
 export interface Listener extends Closable {
   readonly name: string;
@@ -30,6 +32,7 @@ export async function startListener(
     deps,
     own: new ConnectionCount(options.connectionsMax),
     sources: new SourceCounts(options.connectionsPerSourceMax),
+    refusals: new RefusalLog(options.name, deps.log, deps.clock),
     inspects: needsInspection(options.chains),
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true, ...keepAlive }, (socket) =>
@@ -79,6 +82,13 @@ function accept(
   const counts = [state.own, connections];
   if (counts.some((count) => count.isFull)) {
     stats.connectionsOverLimit += 1;
+    const whose = state.own.isFull ? 'listener' : 'proxy';
+    const peer = addressText(addressOf(socket.remoteAddress, socket.remotePort));
+    state.refusals.write(
+      'connectionsOverLimit',
+      peer,
+      `the ${whose} has too many connections; connectionsMax bounds them`,
+    );
     socket.destroy();
     return;
   }

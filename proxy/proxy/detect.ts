@@ -1,8 +1,8 @@
 /** Finds out what a connection speaks, then hands it to whoever serves that. */
 
 import { Buffer } from 'node:buffer';
-import type { Logger } from '../../core/index.ts';
 import type { Connection, ConnectionListener } from '../net/connection.ts';
+import type { RefusalLog } from '../net/refusal-log.ts';
 import { detectProtocol, protocolOfAlpn } from '../protocol/detect/detect-protocol.ts';
 import type { ProtocolMatcher } from '../protocol/detect/protocol-matcher.ts';
 import type { DetectionStats } from './stats.ts';
@@ -13,7 +13,6 @@ export interface ServedProtocol extends ProtocolMatcher {
 }
 
 export interface DetectDeps {
-  readonly listener: string;
   readonly protocols: readonly ServedProtocol[];
   /** Takes what speaks none of them; without it such a connection is closed. */
   readonly fallback: ((connection: Connection) => void) | undefined;
@@ -22,7 +21,7 @@ export interface DetectDeps {
   /** How long a client may take until it is known what it speaks. */
   readonly detectMsMax: number;
   readonly stats: DetectionStats;
-  readonly log: Logger;
+  readonly refusals: Pick<RefusalLog, 'write'>;
 }
 
 /** Nothing is answered here, and what was read reaches whoever serves the connection. */
@@ -72,14 +71,13 @@ class Detecting implements ConnectionListener {
   onClose(): void {}
 
   #giveUp(reason: string): void {
-    const { fallback, stats, log, listener } = this.#deps;
+    const { fallback, stats, refusals } = this.#deps;
     stats.protocolsUnknown += 1;
     if (fallback !== undefined) {
       this.#handOver(fallback);
       return;
     }
-    const { remoteAddress } = this.#connection;
-    log.debug('a connection was closed', { listener, peer: remoteAddress, reason });
+    refusals.write('protocolsUnknown', this.#connection.remoteAddress, reason);
     this.#connection.destroy(reason);
   }
 

@@ -6,6 +6,7 @@ import type { ChainConfig } from '../chain-config.ts';
 import type { ConnectionCount } from '../net/connection-limits.ts';
 import type { Connection, ConnectionDeps } from '../net/connection.ts';
 import type { TlsSource } from '../net/mtls/tls-source.ts';
+import { RefusalLog } from '../net/refusal-log.ts';
 import type { Drainable, ExchangeProtocol } from '../stream/exchange-protocol.ts';
 import type { ServerTimeouts } from '../stream/stream.ts';
 import type { Cluster } from './cluster.ts';
@@ -77,7 +78,7 @@ function servingDetected(
     config.cluster === undefined ? undefined : servingTcp(config, listener, counters, deps);
   const detecting = {
     ...deps,
-    listener,
+    refusals: new RefusalLog(listener, deps.log, deps.clock),
     stats: counters,
     protocols: spoken.map(({ codec, chain }) => ({ ...codec, serve: chain.onConnection })),
     fallback: relay?.onConnection,

@@ -40,7 +40,7 @@ import {
 } from './proxy/protocols.ts';
 import { type ServingListener, startServing } from './proxy/serving-listener.ts';
 import { createPoolStats, createProxyStats, type ProxyStats } from './proxy/stats.ts';
-import { RestedMemory } from './rested-memory.ts';
+import { giveBackOnce } from './start-memory.ts';
 import { type SdsClient, startSdsClient } from './sds/sds-client.ts';
 import type { ExchangeProtocol } from './stream/exchange-protocol.ts';
 import type { PoolStats } from './stream/pool.ts';
@@ -52,7 +52,7 @@ export interface ProxyDeps {
   readonly log: Logger;
   /** Where `accessLog: stdout` goes. */
   readonly stdout: Writable;
-  /** Gives unused memory back, which may stop the process for a tenth of a second; called when the proxy rests. */
+  /** Gives unused memory back, which may stop the process for a tenth of a second; called once, when the proxy first rests. */
   readonly giveBack?: () => void;
   /** What it speaks, in the order in which detection asks; the proxy's own table if not given. */
   readonly protocols?: ProtocolTable;
@@ -87,8 +87,11 @@ export async function startProxy(config: ProxyConfig, deps: ProxyDeps): Promise<
 async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Promise<RunningProxy> {
   const { clock, random, log, protocols = ownProtocols } = deps;
   const stats = createProxyStats();
-  const reads = new ReadMemory(createYoungCollector(), () => rested?.didMuch());
-  const rested = restedMemory(deps, reads, scope);
+  const reads = new ReadMemory(createYoungCollector());
+  const { giveBack } = deps;
+  if (giveBack !== undefined) {
+    scope.add(giveBackOnce({ clock, giveBack, total: () => reads.total }));
+  }
   const connections = { deadlines: new Deadlines(clock), writes: new WriteTurn(afterTurn), reads };
   // Secrets first: listeners and clusters ask this one source at every handshake.
   const sds = startSecrets(config, deps, scope);
@@ -173,15 +176,6 @@ async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Pro
       await scope.close();
     },
   };
-}
-
-function restedMemory(
-  { clock, giveBack }: ProxyDeps,
-  reads: ReadMemory,
-  scope: Scope,
-): RestedMemory | undefined {
-  if (giveBack === undefined) return undefined;
-  return scope.add(new RestedMemory({ clock, giveBack, total: () => reads.total }));
 }
 
 function startSecrets(config: ProxyConfig, deps: ProxyDeps, scope: Scope): SdsClient | undefined {

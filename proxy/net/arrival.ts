@@ -149,7 +149,6 @@ function secure(
   const accepting = { ...tls, material, deadlines: deps.deadlines, msMax: deps.handshakeMsMax };
   acceptTls(socket, accepting, (outcome, secured) => {
     count(outcome, stats);
-    deps.reads.addHandshake();
     if (outcome.kind === 'accepted') {
       const connection = new Connection(secured, outcome.id, deps, undefined, endpoints);
       const forget = tls.source.watchPeer({

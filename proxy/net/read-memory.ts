@@ -7,38 +7,28 @@
  */
 export class ReadMemory {
   readonly #collectYoung: () => void;
-  readonly #onMuch: () => void;
   #bytes = 0;
-  #rounds = 0;
+  #before = 0;
 
-  /** `collectYoung` is core's, or a test's own; `onMuch` is told each time after it was called. */
-  constructor(collectYoung: () => void, onMuch: () => void = () => {}) {
+  /** `collectYoung` is core's, or a test's own. */
+  constructor(collectYoung: () => void) {
     this.#collectYoung = collectYoung;
-    this.#onMuch = onMuch;
   }
 
   /** All that was read so far. */
   get total(): number {
-    return this.#rounds * bytesMax + this.#bytes;
+    return this.#before + this.#bytes;
   }
 
   /** To be told of each read. */
   add(bytes: number): void {
     this.#bytes += bytes;
     if (this.#bytes < bytesMax) return;
-    this.#rounds += 1;
-    this.#bytes -= bytesMax;
+    this.#before += this.#bytes;
+    this.#bytes = 0;
     this.#collectYoung();
-    this.#onMuch();
-  }
-
-  /** To be told of each handshake. */
-  addHandshake(): void {
-    this.add(handshakeBytes);
   }
 }
 
 // V8 grows the limit of a heap by 8 MiB at least after it was marked, and counts such buffers against it: half of that.
 const bytesMax = 4 * 1024 * 1024;
-// About what the certificates and keys of one are, in memory that the runtime does not see.
-const handshakeBytes = 16 * 1024;

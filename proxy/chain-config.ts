@@ -63,6 +63,13 @@ const authorityField = z
     'an authority is host:port in lower case, for example db.mesh.test:5432',
   );
 
+/** With `dial` the proxy answers the CONNECT itself, and the tunnel goes on to the cluster as TCP. */
+const connectSchema = z.strictObject({
+  authority: authorityField,
+  cluster: nameField,
+  dial: z.literal(true).optional(),
+});
+
 const portsField = z.array(z.int().min(1).max(65_535)).max(1024);
 
 /** What a filter chain says, and a listener that is one chain itself. */
@@ -83,7 +90,7 @@ export const chainFields = {
   /** Requests of gRPC-Web become gRPC on their way to clusters of HTTP/2. */
   grpcWeb: z.literal(true).optional(),
   /** Authorities that CONNECT may name, and the clusters it is sent on to; none if not given. */
-  connect: z.array(z.strictObject({ authority: authorityField, cluster: nameField })).optional(),
+  connect: z.array(connectSchema).optional(),
 };
 
 export const chainSchema = z
@@ -109,7 +116,7 @@ export interface WrittenChain {
   readonly serverFirstPorts?: readonly number[] | undefined;
   readonly upgrades?: readonly unknown[] | undefined;
   readonly grpcWeb?: true | undefined;
-  readonly connect?: readonly unknown[] | undefined;
+  readonly connect?: readonly { readonly dial?: true | undefined }[] | undefined;
 }
 
 /** `strict` is the default of a chain with `tls`, and what `plaintext: true` says is `off`. */
@@ -156,7 +163,9 @@ function checkProtocol(
     fault(['cluster'], `an ${protocol} listener names its clusters in routes`);
   }
   if (protocol === 'http2') {
-    if (chain.connect !== undefined) fault(['connect'], 'an http2 listener carries no CONNECT');
+    if (chain.connect?.every(({ dial }) => dial === true) === false) {
+      fault(['connect'], 'an http2 listener sends no CONNECT on; write dial: true');
+    }
   }
   for (const [key, ports] of Object.entries({ opaquePorts, serverFirstPorts })) {
     if (ports === undefined) continue;

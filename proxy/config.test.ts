@@ -43,6 +43,29 @@ test('what may become a tunnel is stated by the listener', () => {
   });
 });
 
+test('CONNECT may be dialled, over HTTP/2 too and whatever else its cluster speaks', () => {
+  const text = good
+    .replace('protocol: http1', 'protocol: http2')
+    .replace(
+      '    routes: [',
+      '    connect: [ { authority: "a:1", cluster: app, dial: true } ]\n    routes: [',
+    )
+    .replace('  - name: app\n', '  - name: app\n    protocol: http2\n');
+  expect(parseProxyConfig(text, 'x').listeners[0]?.connect).toEqual([
+    { authority: 'a:1', cluster: 'app', dial: true },
+  ]);
+});
+
+test('CONNECT is never dialled to wherever its client was going', () => {
+  const text = `${good}  - name: on
+    endpoints: original
+`.replace(
+    '    routes: [',
+    '    connect: [ { authority: "a:1", cluster: on, dial: true } ]\n    routes: [',
+  );
+  expect(() => parseProxyConfig(text, 'x')).toThrow('its cluster needs endpoints');
+});
+
 test('a route says how long a request and each try of it may take', () => {
   const text = good.replace('cluster: app } ]', 'cluster: app, timeout: 5s, perTryTimeout: 2s } ]');
   expect(parseProxyConfig(text, 'x').listeners[0]?.routes).toEqual([
@@ -100,6 +123,12 @@ test.for([
     '    routes: [',
     '    connect: [ { authority: a, cluster: app } ]\n    routes: [',
     'an authority is host:port',
+  ],
+  [
+    'CONNECT that HTTP/2 would send on',
+    '    protocol: http1\n',
+    '    protocol: http2\n    connect: [ { authority: "a:1", cluster: app } ]\n',
+    'an http2 listener sends no CONNECT on; write dial: true',
   ],
   [
     'CONNECT on a relay',

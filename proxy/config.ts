@@ -95,12 +95,11 @@ const proxySchema = z
         }
         chain.connect?.forEach((each, index) => {
           const cluster = config.clusters.find(({ name }) => name === each.cluster);
-          if (cluster?.protocol === 'http1') return;
           const message =
             cluster === undefined
               ? `there is no cluster ${each.cluster}`
-              : `cluster ${each.cluster} speaks HTTP/2, which carries no CONNECT here`;
-          fault([...path, 'connect', index, 'cluster'], message);
+              : whyNoConnect(each.dial === true, cluster);
+          if (message !== undefined) fault([...path, 'connect', index, 'cluster'], message);
         });
         if (chain.cluster !== undefined && !clusters.has(chain.cluster)) {
           fault([...path, 'cluster'], `there is no cluster ${chain.cluster}`);
@@ -113,6 +112,17 @@ const proxySchema = z
     if (wantsTls && config.sds === undefined)
       fault(['sds'], 'tls needs an sds socket to take secrets from');
   });
+
+function whyNoConnect(dials: boolean, cluster: z.output<typeof clusterSchema>): string | undefined {
+  if (dials) {
+    return cluster.endpoints === 'original'
+      ? 'who asks for a tunnel was going to us, so its cluster needs endpoints'
+      : undefined;
+  }
+  return cluster.protocol === 'http1'
+    ? undefined
+    : `cluster ${cluster.name} speaks HTTP/2, which carries no CONNECT here`;
+}
 
 function reachesHttp2(
   { routes = [] }: ChainConfig,
@@ -170,7 +180,8 @@ function isSharedPort(address: unknown): boolean {
 
 /** Clusters that are sent requests, over connections which they share. */
 export function requestClusters(chain: ChainConfig): string[] {
-  return [...(chain.routes ?? []), ...(chain.connect ?? [])].map(({ cluster }) => cluster);
+  const sentOn = (chain.connect ?? []).filter(({ dial }) => dial !== true);
+  return [...(chain.routes ?? []), ...sentOn].map(({ cluster }) => cluster);
 }
 
 /** Whether any listener or cluster speaks TLS. */

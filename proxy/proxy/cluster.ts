@@ -3,6 +3,7 @@
 import type { Closable } from '../../core/index.ts';
 import type { Address, Endpoints } from '../net/address.ts';
 import { createPool } from '../stream/create-pool.ts';
+import { TunnelDial } from '../stream/dialled-tunnel.ts';
 import type { ExchangeProtocol } from '../stream/exchange-protocol.ts';
 import type { Pool, PoolDeps } from '../stream/pool.ts';
 import { type BindingOutcome, BindingPool } from '../stream/pool-binding.ts';
@@ -31,12 +32,14 @@ export class Cluster implements Closable {
   readonly #bindings: ReadonlyMap<Pool, BindingPool>;
   /** Of a cluster without endpoints of its own. */
   readonly #onward: BindingPool | undefined;
+  readonly #timeouts: ClientTimeouts;
   #turn = 0;
 
   constructor(options: ClusterOptions, deps: PoolDeps) {
     const { connectionsMax, timeouts, waitMsMax } = options;
     const endpoints = options.endpoints === 'original' ? [] : options.endpoints;
     this.name = options.name;
+    this.#timeouts = timeouts;
     this.protocol = options.protocol.codec.name;
     const goesOn = options.endpoints === 'original';
     this.attemptsMax = goesOn ? 1 : Math.min(endpoints.length, endpointsTriedMax);
@@ -68,6 +71,11 @@ export class Cluster implements Closable {
   dial(from: Endpoints | undefined, done: (outcome: BindingOutcome) => void): void {
     const bindings = this.#onward ?? this.#bindings.get(this.nextPool());
     bindings?.dial(from, done);
+  }
+
+  /** As `dial`, for a request that asks for a tunnel. */
+  tunnelFor(from: Endpoints | undefined): TunnelDial {
+    return new TunnelDial((done) => this.dial(from, done), this.#timeouts);
   }
 
   /** After a swap of secrets: idle connections of the time before are closed. */

@@ -12,7 +12,6 @@ import type { NoConnection, Pool, PoolWaiter } from '../stream/pool.ts';
 import {
   type ClientAbort,
   type ClientStream,
-  hasBody,
   isGrpc,
   opensTunnel,
   type RequestFailure,
@@ -29,6 +28,7 @@ import { grpcTimeoutMs, grpcTrailers } from './grpc.ts';
 import { answerOf, type Refusal, refusals } from './refusals.ts';
 import { RequestClock, type RequestDeadline, type RouteTimeouts } from './request-clock.ts';
 import type { RequestIds } from './request-id.ts';
+import { mayTryAgain } from './retry-rule.ts';
 import { hasDotSegment, matchRoute, type Route } from './route.ts';
 import { countStatus, type RelayStats, type RequestStats } from './stats.ts';
 import { offeredUpgrade, type TunnelPolicy } from './tunnel-policy.ts';
@@ -60,7 +60,9 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
   /** The protocols that the server is offered. */
   #offer: string | undefined;
   #cluster: Cluster | undefined;
-  #pool: Pool | undefined;
+  #pool: Pick<Pool, 'acquire' | 'cancel'> | undefined;
+  /** The tunnel begins here: its cluster is dialled, and asked nothing. */
+  #dials = false;
   #upstream: ClientStream | undefined;
   #attempts = 0;
   #timeouts: RouteTimeouts | undefined;
@@ -111,13 +113,16 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
   /** CONNECT has no path, so its authority alone says where it goes (RFC 9110 §9.3.6). */
   #connect(head: RequestHead): void {
     const { connects } = this.#deps.tunnels;
-    if (head.protocol === 'http2') return this.#refuse(refusals.connect);
-    const cluster = connects.get(head.target.toLowerCase());
-    if (cluster === undefined) {
+    const authority = head.protocol === 'http2' ? head.authority : head.target;
+    const to = connects.get(authority.toLowerCase());
+    if (to === undefined) {
       return this.#refuse(connects.size === 0 ? refusals.connect : refusals.connectElsewhere);
     }
-    this.#cluster = cluster;
-    this.#acquire(cluster, false);
+    // Sent on, it is HTTP/1.1's.
+    if (head.protocol === 'http2' && !to.dials) return this.#refuse(refusals.connect);
+    this.#cluster = to.cluster;
+    this.#dials = to.dials;
+    this.#acquire(to.cluster, false);
   }
 
   #startClock(deadline: RequestDeadline, delayMs: number | undefined): void {
@@ -143,7 +148,7 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
 
   #acquire(cluster: Cluster, fresh: boolean): void {
     this.#attempts += 1;
-    const pool = cluster.nextPool();
+    const pool = this.#dials ? cluster.tunnelFor(this.#stream.endpoints) : cluster.nextPool();
     this.#pool = pool;
     pool.acquire(this, fresh);
     if (this.#upstream !== undefined || this.#pool === undefined) return;
@@ -300,19 +305,11 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
     this.#finish();
   }
 
-  /**
-   * Once, and never after a byte of the body was given away that we cannot give again. What the server
-   * says it has not looked at may be sent again whatever it is (RFC 9113 §8.7). Where the method promises
-   * that twice is once (RFC 9110 §9.2.2), so may what a pooled connection took along that was closed while
-   * our request was on its way (RFC 9112 §9.3.1), if not a byte came back, and a try that took too long.
-   */
-  #mayRetry(why: ResponseFailure['code'] | 'try', upstream: ClientStream): boolean {
+  /** Once, and never after a byte of the body was given away that we cannot give again. */
+  #mayRetry(why: ResponseFailure['code'] | 'try', { isReused }: ClientStream): boolean {
     if (this.#hasRetried || this.#hasResponseBegun || this.requestBytes > 0) return false;
-    if (why === 'unprocessed') return true;
-    if (why !== 'try' && !(why === 'lost' && upstream.isReused)) return false;
-    return (
-      this.#isRequestEnded && isEmptied(this.#head) && idempotentMethods.has(this.#head.method)
-    );
+    const isRequestEnded = this.#isRequestEnded;
+    return mayTryAgain({ why, head: this.#head, isRequestEnded, isReused });
   }
 
   #retry(cluster: Cluster): void {
@@ -368,11 +365,6 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
   }
 }
 
-/** Nothing of its body is gone, though it may have had one of chunks that were none. */
-function isEmptied(head: RequestHead): boolean {
-  return head.protocol === 'http2' || head.framing.kind !== 'chunked' || !hasBody(head);
-}
-
 const deadlineCounters = {
   client: 'grpcTimeouts',
   request: 'requestTimeouts',
@@ -387,13 +379,3 @@ const abortFaults: Readonly<Record<ClientAbort, string>> = {
 
 // Faults of no endpoint, so that another one would not do better.
 const isOurs: ReadonlySet<NoConnection> = new Set(['overflow', 'late', 'closed', 'tls_not_ready']);
-
-// RFC 9110 §9.2.2.
-const idempotentMethods: ReadonlySet<string> = new Set([
-  'GET',
-  'HEAD',
-  'OPTIONS',
-  'TRACE',
-  'PUT',
-  'DELETE',
-]);

@@ -115,9 +115,9 @@ function servingRequests(
   const tunnels: TunnelPolicy = {
     upgrades: new Set(config.upgrades ?? defaultUpgrades),
     connects: new Map(
-      (config.connect ?? []).map(({ authority, cluster }) => [
+      (config.connect ?? []).map(({ authority, cluster, dial }) => [
         authority,
-        clusterNamed(cluster, deps),
+        { cluster: clusterNamed(cluster, deps), dials: dial === true },
       ]),
     ),
   };

@@ -7,8 +7,14 @@ import type { Cluster } from './cluster.ts';
 export interface TunnelPolicy {
   /** Names in lower case. */
   readonly upgrades: ReadonlySet<string>;
-  /** By `host:port` in lower case. The cluster is sent the CONNECT and answers it. */
-  readonly connects: ReadonlyMap<string, Cluster>;
+  /** By `host:port` in lower case. */
+  readonly connects: ReadonlyMap<string, ConnectTarget>;
+}
+
+export interface ConnectTarget {
+  readonly cluster: Cluster;
+  /** Whether we answer the CONNECT and dial an endpoint; else the cluster is sent it and answers. */
+  readonly dials: boolean;
 }
 
 /**

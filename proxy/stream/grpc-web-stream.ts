@@ -75,6 +75,10 @@ class GrpcWebStream implements ServerStream, RequestHandler {
     return this.#stream.remoteAddress;
   }
 
+  get endpoints(): Connection['endpoints'] {
+    return this.#stream.endpoints;
+  }
+
   sendInterim(head: ResponseHead): void {
     this.#stream.sendInterim(head);
   }

@@ -56,6 +56,10 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
     return this.#connection.remoteAddress;
   }
 
+  get endpoints(): Connection['endpoints'] {
+    return this.#connection.endpoints;
+  }
+
   /** Lets requests under way end and takes no others (RFC 9113 §6.8): first a word, then the end. */
   drain(): void {
     this.#session.shutdown();
@@ -149,7 +153,10 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
       this.#onConnect(exchange, head, head.connectProtocol);
       return;
     }
-    exchange.begin(this.#listener.onRequest(head, exchange));
+    const handler = this.#listener.onRequest(head, exchange);
+    // RFC 9113 §8.5: what follows the head of a CONNECT is the tunnel's.
+    if (head.method === 'CONNECT') exchange.beginConnect(handler);
+    else exchange.begin(handler);
   }
 
   /** RFC 8441 §4. From here on it is the upgrade that it would be in HTTP/1.1. */

@@ -24,6 +24,7 @@ import { idleTunnel, slowBody } from './stream.ts';
 export interface StreamConnection {
   readonly peer: Connection['peer'];
   readonly remoteAddress: string;
+  readonly endpoints: Connection['endpoints'];
   /** Why it has ended, if it has. */
   readonly loss: ClientAbort;
   /** An answer was given up that nobody else has in hand any more. */
@@ -44,7 +45,7 @@ export class Http2ServerStream implements ServerStream, StreamConsumer, Expiring
   #handler: RequestHandler | undefined;
   #isPaused = false;
   #isBlocked = false;
-  /** Of an extended CONNECT: whether the server has taken it up, or will not. */
+  /** Of a CONNECT, extended or not: whether the server has taken it up, or will not. */
   #tunnel: 'none' | 'asked' | 'declined' | 'open' = 'none';
 
   constructor(
@@ -68,13 +69,17 @@ export class Http2ServerStream implements ServerStream, StreamConsumer, Expiring
     return this.#connection.remoteAddress;
   }
 
+  get endpoints(): Connection['endpoints'] {
+    return this.#connection.endpoints;
+  }
+
   begin(handler: RequestHandler): void {
     this.#handler = handler;
     this.#awaitBody();
     handler.start();
   }
 
-  /** As `begin`, of an extended CONNECT: what the client sends is held until there is a tunnel for it. */
+  /** As `begin`, of a CONNECT, extended or not: what the client sends is held until there is a tunnel for it. */
   beginConnect(handler: RequestHandler): void {
     this.#handler = handler;
     this.#tunnel = 'asked';

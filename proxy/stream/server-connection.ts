@@ -70,6 +70,10 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
     return this.#connection.remoteAddress;
   }
 
+  get endpoints(): Connection['endpoints'] {
+    return this.#connection.endpoints;
+  }
+
   sendInterim(head: ResponseHead): void {
     // RFC 9110 §15.2: a client of HTTP/1.0 does not know 1xx.
     if (this.#head?.minorVersion !== 1) return;

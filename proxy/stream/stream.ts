@@ -24,6 +24,8 @@ export type ResponseHead = Http1ResponseHead | Http2ResponseHead;
 export interface ServerStream {
   readonly peer: Connection['peer'];
   readonly remoteAddress: string;
+  /** Both ends of the client's connection. */
+  readonly endpoints: Connection['endpoints'];
   /** A 1xx head, where the client knows of such. */
   sendInterim(head: ResponseHead): void;
   /** The final head, framed for this client. False asks for a pause until `onResponseDrain`. */

@@ -104,6 +104,7 @@ class ToyServer extends ToyConnection implements Drainable {
 class ToyServerStream implements ServerStream {
   readonly peer: Connection['peer'];
   readonly remoteAddress: string;
+  readonly endpoints: Connection['endpoints'];
   readonly #exchange: ToyExchange;
   readonly #connection: Connection;
   readonly #onOver: () => void;
@@ -118,6 +119,7 @@ class ToyServerStream implements ServerStream {
     this.#onOver = onOver;
     this.peer = connection.peer;
     this.remoteAddress = connection.remoteAddress;
+    this.endpoints = connection.endpoints;
   }
 
   /** What is left of the request, for when it is wanted. */

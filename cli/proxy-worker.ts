@@ -9,8 +9,8 @@ import {
   workerConfig,
   WorkersError,
 } from '../proxy/index.ts';
+import { restrainMemory } from '../rpc/index.ts';
 import type { ProgramContext } from './program-context.ts';
-import { proxyMemory } from './proxy-memory.ts';
 import { runUntilStopped } from './run-program.ts';
 
 /** Starts this same command as a worker. It is told its config, since the file may have changed since. */
@@ -49,8 +49,8 @@ export async function runProxyWorker(context: ProgramContext): Promise<void> {
   const { text, fileName } = taskSchema.parse(message);
   const config = workerConfig(parseProxyConfig(text, fileName));
   const log = context.logger('proxy', config.logLevel).with({ worker: process.pid });
-  const giveBack = proxyMemory(log);
-  const proxy = await startProxy(config, { ...context, log, stdout: process.stdout, giveBack });
+  restrainMemory(log);
+  const proxy = await startProxy(config, { ...context, log, stdout: process.stdout });
   process.once('disconnect', () => {
     if (!context.stopped.aborted) process.kill(process.pid, 'SIGTERM');
   });

@@ -40,7 +40,6 @@ import {
 } from './proxy/protocols.ts';
 import { type ServingListener, startServing } from './proxy/serving-listener.ts';
 import { createPoolStats, createProxyStats, type ProxyStats } from './proxy/stats.ts';
-import { giveBackOnce } from './start-memory.ts';
 import { type SdsClient, startSdsClient } from './sds/sds-client.ts';
 import type { ExchangeProtocol } from './stream/exchange-protocol.ts';
 import type { PoolStats } from './stream/pool.ts';
@@ -52,8 +51,6 @@ export interface ProxyDeps {
   readonly log: Logger;
   /** Where `accessLog: stdout` goes. */
   readonly stdout: Writable;
-  /** Gives unused memory back, which may stop the process for a tenth of a second; called once, when the proxy first rests. */
-  readonly giveBack?: () => void;
   /** What it speaks, in the order in which detection asks; the proxy's own table if not given. */
   readonly protocols?: ProtocolTable;
 }
@@ -88,10 +85,6 @@ async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Pro
   const { clock, random, log, protocols = ownProtocols } = deps;
   const stats = createProxyStats();
   const reads = new ReadMemory(createYoungCollector());
-  const { giveBack } = deps;
-  if (giveBack !== undefined) {
-    scope.add(giveBackOnce({ clock, giveBack, total: () => reads.total }));
-  }
   const connections = { deadlines: new Deadlines(clock), writes: new WriteTurn(afterTurn), reads };
   // Secrets first: listeners and clusters ask this one source at every handshake.
   const sds = startSecrets(config, deps, scope);

@@ -9,12 +9,9 @@ import { Buffer } from 'node:buffer';
 import koffi from 'koffi';
 import { describeError, type Logger } from '../core/index.ts';
 
-/**
- * To be called first in a program. Answers what gives freed memory back to the system. What the system cannot do is
- * logged, and the answer then does nothing.
- */
-export function restrainMemory(log: Logger): () => void {
-  if (process.platform !== 'linux') return () => {};
+/** To be called first in a program. What the system cannot do is logged. */
+export function restrainMemory(log: Logger): void {
+  if (process.platform !== 'linux') return;
   try {
     const libc = koffi.load(null);
     const setrlimit = libc.func('int setrlimit(int, void*)');
@@ -25,12 +22,9 @@ export function restrainMemory(log: Logger): () => void {
       log.warn('core dumps stay possible', { reason: `errno ${koffi.errno()}` });
     }
     libc.func('int mallopt(int, int)')(arenaMax, arenas);
-    const trim = libc.func('int malloc_trim(unsigned long)');
-    return () => void trim(0);
   } catch (error) {
     // Another C library, which lacks one of them.
     log.warn('memory is not restrained', { reason: describeError(error) });
-    return () => {};
   }
 }
 

@@ -94,16 +94,16 @@ export function proxyCommand(context: ProgramContext): Command {
     ]);
     const config = parseProxyConfig(text, name);
     const log = context.logger('proxy', config.logLevel);
-    const { proxyMemory } = await import('../proxy-memory.ts');
+    const { restrainMemory } = await import('../../rpc/index.ts');
     // Before there is a key in this process.
-    const giveBack = proxyMemory(log);
+    restrainMemory(log);
     if (config.workers > 1) {
       const { forkProxyWorker } = await import('../proxy-worker.ts');
       const deps = { ...context, log, spawn: () => forkProxyWorker(text, name) };
       await runUntilStopped(await startProxyWorkers(config, deps), context);
       return;
     }
-    const deps = { ...context, log, stdout: process.stdout, giveBack };
+    const deps = { ...context, log, stdout: process.stdout };
     await runUntilStopped(await startProxy(config, deps), context);
   });
   withExamples(run, [['signet proxy run --config /etc/signet/proxy.yaml', 'with a config file']]);

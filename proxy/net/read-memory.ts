@@ -8,23 +8,16 @@
 export class ReadMemory {
   readonly #collectYoung: () => void;
   #bytes = 0;
-  #before = 0;
 
   /** `collectYoung` is core's, or a test's own. */
   constructor(collectYoung: () => void) {
     this.#collectYoung = collectYoung;
   }
 
-  /** All that was read so far. */
-  get total(): number {
-    return this.#before + this.#bytes;
-  }
-
   /** To be told of each read. */
   add(bytes: number): void {
     this.#bytes += bytes;
     if (this.#bytes < bytesMax) return;
-    this.#before += this.#bytes;
     this.#bytes = 0;
     this.#collectYoung();
   }

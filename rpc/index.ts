@@ -43,5 +43,5 @@ export {
   type RpcServer,
   type TlsListenOptions,
 } from './server.ts';
-export { fromServiceError, grpcStatusOf, RpcError } from './status.ts';
+export { fromServiceError, grpcStatusOf, grpcStatusOfReset, RpcError } from './status.ts';
 export { startTlsHandshake, type TlsHandshake } from './tls-handshake.ts';

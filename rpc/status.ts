@@ -46,6 +46,14 @@ export function grpcStatusOf(kind: ErrorKind): number {
   return statusOf[kind];
 }
 
+/**
+ * The number for a call whose stream was reset, by the reason: gRPC's HTTP/2 transport mapping, in which everything that
+ * is not named is the server's fault.
+ */
+export function grpcStatusOfReset(reason: keyof typeof statusOfReset): number {
+  return statusOfReset[reason];
+}
+
 /** The error a client call ended with. `what` names the far side, such as `CA at 127.0.0.1:7443`. */
 export function fromServiceError(error: ServiceError, what: string): RpcError {
   const code = error.metadata?.get(codeKey)[0];
@@ -63,6 +71,14 @@ export function fromServiceError(error: ServiceError, what: string): RpcError {
 function readRetry(value: string | Uint8Array | undefined): number | undefined {
   return typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : undefined;
 }
+
+const statusOfReset = {
+  cancelled: status.CANCELLED,
+  refused: status.UNAVAILABLE,
+  overloaded: status.RESOURCE_EXHAUSTED,
+  insecure: status.PERMISSION_DENIED,
+  failed: status.INTERNAL,
+} as const;
 
 const statusOf: Readonly<Record<ErrorKind, status>> = {
   invalid_argument: status.INVALID_ARGUMENT,

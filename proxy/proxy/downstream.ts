@@ -25,7 +25,7 @@ import {
 import type { Cluster } from './cluster.ts';
 import { type ForwardedFields, requestEdits } from './forwarded-fields.ts';
 import { grpcTimeoutMs, grpcTrailers } from './grpc.ts';
-import { answerOf, type Refusal, refusals } from './refusals.ts';
+import { abortFaults, answerOf, type Refusal, refusals } from './refusals.ts';
 import { RequestClock, type RequestDeadline, type RouteTimeouts } from './request-clock.ts';
 import type { RequestIds } from './request-id.ts';
 import { mayTryAgain } from './retry-rule.ts';
@@ -271,11 +271,13 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
     this.#upstream = undefined;
     if (upstream === undefined || cluster === undefined) return;
     this.#clock?.stopTry();
-    if (this.#mayRetry(failure.code, upstream)) return this.#retry(cluster);
+    // A server that has ended this exchange alone is there, and has seen it.
+    const isTold = failure.reset !== undefined && failure.code !== 'unprocessed';
+    if (!isTold && this.#mayRetry(failure.code, upstream)) return this.#retry(cluster);
     this.fault = `${failure.code}: ${failure.detail}`;
     if (failure.code === 'timeout') this.#deps.stats.responseTimeouts += 1;
     if (this.#hasResponseBegun) this.#deps.stats.responsesCutOff += 1;
-    this.#breakOff(refusals.noResponse(cluster.name, failure.code));
+    this.#breakOff(refusals.noResponse(cluster.name, failure));
   }
 
   onRequestFailure(failure: RequestFailure): void {
@@ -293,7 +295,7 @@ export class Downstream implements RequestHandler, ResponseHandler, PoolWaiter, 
     this.#finish();
     // gRPC has a place for it behind what was sent.
     if (this.#isGrpcResponse) this.#stream.endResponse(grpcTrailers(refusal));
-    else this.#stream.abort(refusal.text);
+    else this.#stream.abort(refusal.text, refusal.reset);
   }
 
   onClientAbort(cause: ClientAbort): void {
@@ -370,12 +372,6 @@ const deadlineCounters = {
   request: 'requestTimeouts',
   try: 'tryTimeouts',
 } as const satisfies Record<RequestDeadline, keyof RequestStats>;
-
-const abortFaults: Readonly<Record<ClientAbort, string>> = {
-  gone: 'the client is gone',
-  unread: 'the client does not read the response',
-  silent: 'the client does not answer a PING',
-};
 
 // Faults of no endpoint, so that another one would not do better.
 const isOurs: ReadonlySet<NoConnection> = new Set(['overflow', 'late', 'closed', 'tls_not_ready']);

@@ -39,3 +39,22 @@ test('the same stands in trailers, behind a response that had begun', () => {
     ['grpc-message', 'no route'],
   ]);
 });
+
+test.for([
+  [400, 13],
+  [401, 16],
+  [403, 7],
+  [404, 12],
+  [408, 4],
+  [413, 8],
+  [414, 8],
+  [429, 14],
+  [431, 8],
+  [501, 12],
+  [502, 14],
+  [503, 14],
+  [504, 4],
+  [500, 13],
+] as const)('what is %i in HTTP is %i in gRPC', ([status, code]) => {
+  expect(grpcTrailers({ status, text: 'x' }).get('grpc-status')).toBe(String(code));
+});

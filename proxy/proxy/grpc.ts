@@ -1,7 +1,7 @@
 /** What a proxy must know of gRPC: how long a call may take, and how an answer of our own is worded. */
 
 import type { ErrorKind } from '../../core/index.ts';
-import { grpcStatusOf } from '../../rpc/index.ts';
+import { grpcStatusOf, grpcStatusOfReset } from '../../rpc/index.ts';
 import type { Fields } from '../protocol/fields.ts';
 import { makeField } from '../protocol/http2/field.ts';
 import { FieldList } from '../protocol/http2/field-list.ts';
@@ -38,9 +38,11 @@ export function grpcTrailers(refusal: Refusal): Fields {
   );
 }
 
-function statusPairs({ status, text }: Refusal): [name: string, value: string][] {
+function statusPairs({ status, text, reset }: Refusal): [name: string, value: string][] {
+  const code =
+    reset === undefined ? grpcStatusOf(kinds[status] ?? 'internal') : grpcStatusOfReset(reset);
   return [
-    ['grpc-status', String(grpcStatusOf(kinds[status] ?? 'internal'))],
+    ['grpc-status', String(code)],
     ['grpc-message', percentEncoded(text)],
   ];
 }
@@ -56,9 +58,13 @@ function percentEncoded(text: string): string {
 // gRPC's mapping of HTTP statuses, made more exact where we know what happened.
 const kinds: Readonly<Record<number, ErrorKind>> = {
   400: 'internal',
+  401: 'unauthenticated',
   403: 'permission_denied',
   404: 'unimplemented',
   408: 'deadline_exceeded',
+  413: 'resource_exhausted',
+  414: 'resource_exhausted',
+  429: 'unavailable',
   431: 'resource_exhausted',
   501: 'unimplemented',
   502: 'unavailable',

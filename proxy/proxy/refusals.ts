@@ -2,13 +2,16 @@
 
 import type { LocalAnswer } from '../protocol/codec.ts';
 import type { NoConnection } from '../stream/pool.ts';
-import type { RequestHead, ResponseFailure } from '../stream/stream.ts';
+import type { ResetReason } from '../stream/reset-reason.ts';
+import type { ClientAbort, RequestHead, ResponseFailure } from '../stream/stream.ts';
 import { isGrpc } from '../stream/stream.ts';
 import { grpcAnswer } from './grpc.ts';
 
 export interface Refusal {
   readonly status: number;
   readonly text: string;
+  /** Where the server has ended the exchange itself: why. */
+  readonly reset?: ResetReason | undefined;
 }
 
 /** The texts name clusters but no addresses: whoever may call need not know where things stand. */
@@ -26,9 +29,13 @@ export const refusals = {
     status: 503,
     text: `no connection to cluster ${cluster}: ${connectionFaults[code]}`,
   }),
-  noResponse: (cluster: string, code: ResponseFailure['code']): Refusal => ({
+  noResponse: (
+    cluster: string,
+    { code, reset }: Pick<ResponseFailure, 'code' | 'reset'>,
+  ): Refusal => ({
     status: code === 'timeout' ? 504 : code === 'unprocessed' ? 503 : 502,
-    text: `no response from cluster ${cluster}: ${responseFaults[code]}`,
+    text: `no response from cluster ${cluster}: ${reset === undefined ? responseFaults[code] : resetFaults[reset]}`,
+    reset,
   }),
 } as const;
 
@@ -42,6 +49,13 @@ export function answerOf(refusal: Refusal, head: RequestHead | undefined): Local
   };
 }
 
+/** What the access log says of a client that went before its answer was whole. */
+export const abortFaults: Readonly<Record<ClientAbort, string>> = {
+  gone: 'the client is gone',
+  unread: 'the client does not read the response',
+  silent: 'the client does not answer a PING',
+};
+
 const connectionFaults: Readonly<Record<NoConnection, string>> = {
   connect: 'the endpoint does not accept connections',
   timeout: 'the endpoint did not accept in time',
@@ -51,6 +65,14 @@ const connectionFaults: Readonly<Record<NoConnection, string>> = {
   overflow: 'too many requests wait already',
   late: 'none was free in time',
   closed: 'this proxy is closing',
+};
+
+const resetFaults: Readonly<Record<ResetReason, string>> = {
+  cancelled: 'the server has given the request up',
+  refused: 'the server takes no more requests now',
+  overloaded: 'the server says that it is asked too much',
+  insecure: 'the server wants a connection that is more secure',
+  failed: 'the server has failed',
 };
 
 const responseFaults: Readonly<Record<ResponseFailure['code'], string>> = {

@@ -11,6 +11,7 @@ import { Base64Decoder } from '../protocol/grpc-web/base64-decoder.ts';
 import { grpcRequestHead, grpcWebResponse, isStatusField } from '../protocol/grpc-web/heads.ts';
 import { grpcWebCall, type GrpcWebCall, grpcWebTypeOf } from '../protocol/grpc-web/media-type.ts';
 import { trailerFrame } from '../protocol/grpc-web/trailer-frame.ts';
+import type { ResetReason } from './reset-reason.ts';
 import {
   type ClientAbort,
   hasBody,
@@ -113,8 +114,8 @@ class GrpcWebStream implements ServerStream, RequestHandler {
     this.#stream.reply({ status, fields: webFields, body: this.#written(trailerFrame(statuses)) });
   }
 
-  abort(reason: string): void {
-    this.#stream.abort(reason);
+  abort(reason: string, reset?: ResetReason): void {
+    this.#stream.abort(reason, reset);
   }
 
   pauseRequest(): void {

@@ -12,6 +12,7 @@ import { protocolsIn } from '../protocol/http1/upgrade.ts';
 import type { RequestHead as Http1RequestHead } from '../protocol/http1/request-head.ts';
 import { requestFields, trailerFields } from '../protocol/translation/to-http2.ts';
 import type { Http2ClientConnection } from './http2-client-connection.ts';
+import { resetReasonOf } from './reset-reason.ts';
 import {
   type ClientStream,
   isGrpc,
@@ -131,9 +132,10 @@ export class Http2ClientStream implements ClientStream, StreamConsumer, Expiring
     handler?.onResponseEnd(trailers);
   }
 
-  onReset({ detail, by }: StreamReset): void {
+  onReset({ code: number, detail, by }: StreamReset): void {
     const code = this.#hasResponseBegun ? 'cut_off' : failures[by];
-    this.#fail({ code, detail });
+    const isToldSo = by === 'peer' || by === 'unprocessed';
+    this.#fail({ code, detail, reset: isToldSo ? resetReasonOf(number) : undefined });
   }
 
   onDrain(): void {

@@ -11,6 +11,7 @@ import { http2Codec } from '../protocol/http2/http2-codec.ts';
 import type { Http2Stream, StreamConsumer, StreamReset } from '../protocol/http2/http2-stream.ts';
 import { connectedFields, declinedFields } from '../protocol/translation/extended-connect.ts';
 import { responseFields, trailerFields } from '../protocol/translation/to-http2.ts';
+import { resetCodeOf, type ResetReason } from './reset-reason.ts';
 import type {
   ClientAbort,
   RequestHandler,
@@ -122,9 +123,9 @@ export class Http2ServerStream implements ServerStream, StreamConsumer, Expiring
     this.#afterResponse();
   }
 
-  abort(): void {
+  abort(_reason: string, reset?: ResetReason): void {
     // RFC 9113 §8.5: what broke is behind us.
-    this.#leave(this.#tunnel === 'open' ? errorCode.connectError : errorCode.internalError);
+    this.#leave(this.#tunnel === 'open' ? errorCode.connectError : resetCodeOf(reset));
   }
 
   pauseRequest(): void {

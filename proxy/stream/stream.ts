@@ -12,6 +12,7 @@ import type { RequestHead as Http1RequestHead } from '../protocol/http1/request-
 import type { ResponseHead as Http1ResponseHead } from '../protocol/http1/response-head.ts';
 import type { Http2RequestHead } from '../protocol/http2/request-head.ts';
 import type { Http2ResponseHead } from '../protocol/http2/response-head.ts';
+import type { ResetReason } from './reset-reason.ts';
 
 /**
  * Heads stay what their codec made of them, so that one which goes out as it came in can be spliced; only
@@ -36,8 +37,8 @@ export interface ServerStream {
   endResponse(trailers: Fields | undefined): void;
   /** A whole answer of our own. */
   reply(answer: LocalAnswer): void;
-  /** Ends without a complete response: the client must see that it is cut off. */
-  abort(reason: string): void;
+  /** Ends without a complete response: the client must see that it is cut off, and by what, where its protocol has a word. */
+  abort(reason: string, reset?: ResetReason): void;
   /** Stops giving out the body, for example because upstream takes no more. */
   pauseRequest(): void;
   resumeRequest(): void;
@@ -139,6 +140,8 @@ export interface ResponseFailure {
    */
   readonly code: 'unprocessed' | 'lost' | 'bad' | 'cut_off' | 'timeout';
   readonly detail: string;
+  /** Where the server has ended this exchange alone, and said so: why. */
+  readonly reset?: ResetReason | undefined;
 }
 
 export interface ClientTimeouts {

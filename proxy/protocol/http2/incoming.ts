@@ -5,6 +5,7 @@ import {
   closedStreamFault,
   connectionFault,
   errorCode,
+  formatErrorCode,
   type Http2Fault,
   streamFault,
 } from './error-code.ts';
@@ -156,7 +157,7 @@ export class Incoming {
     if (!session.isServer && code === errorCode.noError && stream.release()) return undefined;
     stream.abandon({
       code,
-      detail: 'the peer reset the stream',
+      detail: `the peer reset the stream (${formatErrorCode(code)})`,
       by: code === errorCode.refusedStream ? 'unprocessed' : 'peer',
     });
     return session.isServer ? session.guard.onReset() : undefined;

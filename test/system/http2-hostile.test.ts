@@ -185,6 +185,34 @@ test.for([
         encodeFrame(frameType.headers, whole, 2 * at + 1, bomb(at === 0)),
       ),
   ],
+  [
+    'a flood of PRIORITY',
+    'too many frames that move nothing: PRIORITY',
+    (): Buffer[] => {
+      const priority = Buffer.from('0000000010', 'hex');
+      return Array.from({ length: 20_000 }, () => encodeFrame(frameType.priority, 0, 1, priority));
+    },
+  ],
+  [
+    'a window that opens in crumbs',
+    'too many frames that move nothing: WINDOW_UPDATE',
+    (): Buffer[] => {
+      const one = Buffer.from('00000001', 'hex');
+      return Array.from({ length: 20_000 }, () => encodeFrame(frameType.windowUpdate, 0, 0, one));
+    },
+  ],
+  [
+    'resets that the client makes us send',
+    'too many streams are reset',
+    (): Buffer[] =>
+      // A window opened by nothing is a fault of its stream alone (RFC 9113 §6.9).
+      Array.from({ length: 2000 }, (_, at) =>
+        Buffer.concat([
+          head(2 * at + 1, 'POST', '/', endHeaders),
+          encodeFrame(frameType.windowUpdate, 0, 2 * at + 1, Buffer.alloc(4)),
+        ]),
+      ),
+  ],
 ] as const)('%s ends with ENHANCE_YOUR_CALM', async ([, reason, frames]) => {
   const before = await count('protocolErrors');
   const bytes = Buffer.concat(frames());

@@ -1,4 +1,4 @@
-/** `npm run bench -- issuance|audit|proxy|registry|sync|sds|agent`: what a certificate, a record, a request, an entry and a push cost, beside programs that everybody knows. */
+/** `npm run bench -- issuance|audit|proxy|crowd|registry|sync|sds|agent`: what a certificate, a record, a request, an entry and a push cost, beside programs that everybody knows. */
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { describeError, exitCodeOf } from '../core/index.ts';
@@ -61,6 +61,14 @@ benchCommand(
     const { profile, connections = 64, idle = 1000, quiet: quietSeconds = 3 } = given;
     const options = { ...optionsOf(given), profile, connections, idle, quietSeconds };
     await benchProxy(options, print);
+  });
+benchCommand('crowd', 'very many idle connections of the proxy, and those above its bound')
+  .option('--idle <count>', 'how many connections', positiveInteger, 100_000)
+  .option('--quiet <seconds>', 'how long nothing happens before memory is read', positiveNumber, 3)
+  .action(async (given: GivenOptions) => {
+    const { benchCrowd } = await import('./proxy/crowd.ts');
+    const { idle = 100_000, quiet: quietSeconds = 3 } = given;
+    await benchCrowd({ ...optionsOf(given), idle, quietSeconds }, print);
   });
 benchCommand('registry', 'a CA with many entries: its start, its memory, the entries of one node')
   .option('--entries <count>', 'how many entries', positiveInteger, 100_000)

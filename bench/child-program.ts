@@ -84,8 +84,8 @@ export async function untilReady<T>(
 }
 
 const pollMs = 30;
-// A cold start of Node.js on a busy machine takes seconds, not tens of them.
-const readyMsMax = 30_000;
+// A cold start of Node.js takes a second; several at once on a machine that is busy ten times over, a minute.
+const readyMsMax = 120_000;
 // Longer than the drain of our own programs.
 const drainMsMax = 15_000;
 const logCharactersShown = 600;

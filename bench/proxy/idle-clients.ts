@@ -10,11 +10,11 @@ const target = loadTargetSchema.parse(JSON.parse(process.argv[2] ?? '{}'));
 const open = opener(target);
 let left = target.connections;
 await Promise.all(
-  // So many at once, for a storm of handshakes is not what is measured.
-  Array.from({ length: 16 }, async () => {
+  Array.from({ length: target.atOnce ?? 16 }, async () => {
     for (; left > 0; ) {
       left -= 1;
-      await askOnce(await open());
+      const answered = open().then(askOnce);
+      await (target.mayBeRefused === true ? answered.catch(() => {}) : answered);
     }
   }),
 );

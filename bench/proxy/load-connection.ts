@@ -13,6 +13,12 @@ export const loadTargetSchema = z.object({
     .object({ chain: z.string(), key: z.string(), root: z.string(), serverName: z.string() })
     .optional(),
   connections: z.number(),
+  /** Another of this machine's addresses: for one there are no more connections than ports. */
+  host: z.string().optional(),
+  /** Whether a connection that is turned away is no fault. */
+  mayBeRefused: z.boolean().optional(),
+  /** How many are being opened at a time; few where a storm of handshakes is not what is measured. */
+  atOnce: z.number().optional(),
 });
 export type LoadTarget = z.output<typeof loadTargetSchema>;
 
@@ -22,7 +28,7 @@ export const benchRequest = Buffer.from(
 );
 
 /** Opens one more connection each time it is called. */
-export function opener({ tls, port }: LoadTarget): () => Promise<Socket> {
+export function opener({ tls, port, host = '127.0.0.1' }: LoadTarget): () => Promise<Socket> {
   const secureContext =
     tls === undefined
       ? undefined
@@ -35,8 +41,8 @@ export function opener({ tls, port }: LoadTarget): () => Promise<Socket> {
   return async () => {
     const socket =
       tls === undefined || secureContext === undefined
-        ? connect(port, '127.0.0.1')
-        : connectTls({ host: '127.0.0.1', port, secureContext, servername: tls.serverName });
+        ? connect(port, host)
+        : connectTls({ host, port, secureContext, servername: tls.serverName });
     socket.setNoDelay(true);
     await once(socket, tls === undefined ? 'connect' : 'secureConnect');
     return socket;

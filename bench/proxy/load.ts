@@ -73,7 +73,12 @@ export async function driveIdle(
   };
 }
 
-async function openIdle(scope: Scope, placement: Placement, target: LoadTarget): Promise<void> {
+/** Opens `target.connections` in a process of its own, which holds them until the scope ends. */
+export async function openIdle(
+  scope: Scope,
+  placement: Placement,
+  target: LoadTarget,
+): Promise<void> {
   const [executable, ...args] = [...placement.others, process.execPath];
   const child = spawn(executable, [...args, idleScript, JSON.stringify(target)], {
     stdio: ['ignore', 'pipe', 'inherit'],

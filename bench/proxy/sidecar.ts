@@ -1,6 +1,7 @@
 /** Our sidecar under test: the real process, with its secrets by SDS. */
 
 import { request } from 'node:http';
+import { z } from 'zod';
 import { freePorts } from '../../core/index.ts';
 import type { Scope } from '../../core/index.ts';
 import { type ChildProgram, startProgram, untilReady } from '../child-program.ts';
@@ -94,7 +95,7 @@ export async function startSidecarProcess(
   return program;
 }
 
-function commonConfig(sdsSocket: string, adminPort: number): object {
+export function commonConfig(sdsSocket: string, adminPort: number): object {
   return {
     node: { id: 'bench-1', cluster: 'bench' },
     sds: { socket: sdsSocket },
@@ -104,7 +105,19 @@ function commonConfig(sdsSocket: string, adminPort: number): object {
   };
 }
 
-function isReady(port: number): Promise<true | undefined> {
+const statsSchema = z.object({
+  workers: z.array(z.object({ pid: z.number() })),
+  listeners: z.record(z.string(), z.record(z.string(), z.number())),
+});
+
+/** The statistics of a proxy with workers. */
+export async function readStats(adminPort: number): Promise<z.output<typeof statsSchema>> {
+  const response = await fetch(`http://127.0.0.1:${adminPort}/stats`);
+  return statsSchema.parse(await response.json());
+}
+
+/** Whether the proxy says so. */
+export function isReady(port: number): Promise<true | undefined> {
   return new Promise((resolve, reject) => {
     const probe = request({ host: '127.0.0.1', port, path: '/readyz' }, (response) => {
       response.resume();

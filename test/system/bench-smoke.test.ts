@@ -86,6 +86,13 @@ test.for<Smoke>([
     figures: ['cpuMicrosPerRequest', 'handshakesPerCore', 'megabytesPerCpuSecond', 'residentMiB'],
   },
   {
+    benchmark: 'crowd',
+    more: ['--idle', '40', '--quiet', '0.1'],
+    rows: ['idle plaintext', 'idle mTLS'],
+    beside: {},
+    figures: ['residentMiB'],
+  },
+  {
     benchmark: 'registry',
     more: ['--entries', '200'],
     rows: [

@@ -100,6 +100,7 @@ async function assemble(config: ProxyConfig, deps: ProxyDeps, scope: Scope): Pro
   // Then clusters, so that routes can name them.
   const clusters = startClusters(config, {
     clock,
+    random,
     log,
     tlsSource,
     protocols,
@@ -180,6 +181,7 @@ function startSecrets(config: ProxyConfig, deps: ProxyDeps, scope: Scope): SdsCl
 
 interface ClusterDeps {
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Logger;
   readonly tlsSource: TlsSource;
   readonly protocols: ProtocolTable;
@@ -205,7 +207,13 @@ function startClusters(config: ProxyConfig, deps: ClusterDeps): ReadonlyMap<stri
             timeouts,
             waitMsMax: waitMsMaxOf(config.timeouts),
           },
-          { clock: deps.clock, deadlines: deps.connections.deadlines, dialer, stats: counters },
+          {
+            clock: deps.clock,
+            random: deps.random,
+            deadlines: deps.connections.deadlines,
+            dialer,
+            stats: counters,
+          },
         ),
       ),
     );

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { systemClock } from '../../core/index.ts';
+import { seededRandom, systemClock } from '../../core/index.ts';
 import { Deadlines } from '../net/deadlines.ts';
 import { http1Protocol } from '../stream/http1-protocol.ts';
 import { Cluster } from './cluster.ts';
@@ -18,6 +18,7 @@ const cluster = (name: string): Cluster =>
     },
     {
       clock: systemClock,
+      random: seededRandom(1),
       deadlines: new Deadlines(systemClock),
       dialer: { dial() {}, generation: () => 0 },
       stats: createPoolStats(),

@@ -135,6 +135,7 @@ export function createPoolStats(): PoolStats {
     superseded: 0,
     overflows: 0,
     waitTimeouts: 0,
+    endpointsPassedOver: 0,
     protocolErrors: 0,
   };
 }

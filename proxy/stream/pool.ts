@@ -61,6 +61,8 @@ export interface PoolStats {
   overflows: number;
   /** Requests that waited for a connection for as long as they may. */
   waitTimeouts: number;
+  /** Turns of endpoints that had not been to be connected to. */
+  endpointsPassedOver: number;
   /** HTTP/2 servers that broke the protocol's rules, and were left. */
   protocolErrors: number;
 }

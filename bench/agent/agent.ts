@@ -191,7 +191,7 @@ function notesOf(
     `${placement.description}; figures are median (least–most) of ${rounds} rounds of ${seconds} s; p50 and p99 are of all tries of a round`,
     `ours is built first, as the package is; a node has ${workloads} entries, of which this process and its children fit one, as a workload does`,
     `idle: one workload's SVID held and nobody connected, over ${quiet} s`,
-    `streams: ${streams} of the Workload API, a connection each, while the node has one entry; memory and set-up as they come, 200 under way at once, measured once; fan-out: from the first byte at the first client to the last byte at the last, when an entry comes or goes`,
+    `streams: ${streams} of the Workload API, a connection each, while the node has one entry; set-up 200 under way at once, memory as they have come and 4.5 s later, measured once; fan-out: from the first byte at the first client to the last byte at the last, when an entry comes or goes`,
     'a new connection is attested anew, whatever process makes it; the time begins before the socket is opened',
     'a new process: from its connect to its first SVID, by its own clock; the whole has its start and its end, and the start of Python above all',
     'a new entry: from the call of the admin API to the SVID at a workload, the entry before it deleted first, out of the time; ours is pushed, SPIRE asks its server every 5 s and is called by its own command',

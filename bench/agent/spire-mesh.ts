@@ -1,8 +1,10 @@
 /** SPIRE's server and agent, the peers of ours, where `install-peers.sh` has built them or they are on the path. */
 
+import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { freePorts, type Scope } from '../../core/index.ts';
 import { BenchError } from '../bench-error.ts';
 import { startProgram, untilReady } from '../child-program.ts';
@@ -49,10 +51,12 @@ export async function startSpireMesh(
   const socket = at('api', 'agent.sock');
   const operatorSocket = at('operators', 'admin.sock');
   const [port = 0] = await freePorts(1);
-  const ask = (...words: readonly string[]): string => {
+  const ask = async (...words: readonly string[]): Promise<string> => {
     const [first = '', second = '', ...rest] = words;
-    const output = outputOf(programs.server, [first, second, '-socketPath', serverSocket, ...rest]);
-    return output ?? '';
+    const args = [first, second, '-socketPath', serverSocket, ...rest];
+    // It ends badly where some of what was asked for could not be done; its words say what.
+    const { stdout, stderr } = await execute(programs.server, args).catch(wordsOf);
+    return `${stdout}${stderr}`;
   };
 
   writeFileSync(at('server.json'), JSON.stringify(serverConfig(port, at('server'), serverSocket)));
@@ -65,7 +69,7 @@ export async function startSpireMesh(
     }),
   );
   const bundle = await untilReady(server, async () => {
-    const text = ask('bundle', 'show');
+    const text = await ask('bundle', 'show');
     return text.includes('BEGIN CERTIFICATE') ? text : undefined;
   });
   writeFileSync(at('bundle.pem'), bundle);
@@ -80,7 +84,8 @@ export async function startSpireMesh(
     isCompiled: true,
     socket,
     async startAgent() {
-      const token = /^Token: (\S+)/m.exec(ask('token', 'generate', '-spiffeID', poolId))?.[1];
+      const generated = await ask('token', 'generate', '-spiffeID', poolId);
+      const token = /^Token: (\S+)/m.exec(generated)?.[1];
       if (token === undefined) throw new BenchError('bench_output', 'spire-server gave no token');
       const data = at('agent');
       rmSync(data, { recursive: true, force: true });
@@ -108,15 +113,15 @@ export async function startSpireMesh(
         '-selector',
         entry.selector,
       ];
-      return idsIn(ask('entry', 'create', ...words))[0] ?? '';
+      return idsIn(await ask('entry', 'create', ...words))[0] ?? '';
     },
     async deleteEntry(id) {
-      const output = ask('entry', 'delete', '-entryID', id);
+      const output = await ask('entry', 'delete', '-entryID', id);
       if (!output.includes(id)) throw new BenchError('bench_output', `spire-server: ${output}`);
     },
     async importEntries(entries) {
       writeFileSync(at('entries.json'), JSON.stringify({ entries: entries.map(wireOf) }));
-      const made = idsIn(ask('entry', 'create', '-data', at('entries.json')));
+      const made = idsIn(await ask('entry', 'create', '-data', at('entries.json')));
       if (made.length === entries.length) return;
       throw new BenchError('bench_output', `spire-server made ${made.length} entries`);
     },
@@ -126,6 +131,15 @@ export async function startSpireMesh(
       return integersOf(info, cachedSvidsField)[0] ?? 0;
     },
   };
+}
+
+const execute = promisify(execFile);
+
+function wordsOf(error: unknown): { readonly stdout: string; readonly stderr: string } {
+  if (error instanceof Error && 'stdout' in error && 'stderr' in error) {
+    return { stdout: String(error.stdout), stderr: String(error.stderr) };
+  }
+  throw error;
 }
 
 function wireOf(entry: MeshEntry) {

@@ -9,6 +9,8 @@ export interface AgentMesh {
   readonly isCompiled: boolean;
   /** Where the agent's Workload API is, while there is an agent. */
   readonly socket: string;
+  /** The gRPC statuses with which its agent sends workloads away while it starts. */
+  readonly startingStatuses: readonly number[];
   /** Starts an agent on a node that has never been, which every entry is for; resolves once it answers. */
   startAgent(profile?: string): Promise<ChildProgram>;
   /** Resolves with the entry's id. */
@@ -37,6 +39,10 @@ export function entriesOfOthers(count: number): readonly MeshEntry[] {
     selector: 'unix:user:nobody-here',
   }));
 }
+
+// Of gRPC.
+export const permissionDenied = 7;
+export const unavailable = 14;
 
 export const meshDomain = 'mesh.test';
 /** The parent of entries that every agent of a mesh has. */

@@ -133,7 +133,7 @@ async function withAgents(
   for (const mesh of meshes) running.push({ mesh, agent: await mesh.startAgent() });
   for (const mesh of meshes) {
     await untilHeld(mesh, svids);
-    await svidsWithin(mesh.socket, 1);
+    await svidsWithin(mesh.socket, 1, undefined, mesh.startingStatuses);
   }
   await use(running);
   for (const { agent } of running) await agent.close();
@@ -195,8 +195,8 @@ function notesOf(
     'a new connection is attested anew, whatever process makes it; the time begins before the socket is opened',
     'a new process: from its connect to its first SVID, by its own clock; the whole has its start and its end, and the start of Python above all',
     'a new entry: from the call of the admin API to the SVID at a workload, the entry before it deleted first, out of the time; ours is pushed, SPIRE asks its server every 5 s and is called by its own command',
-    `restart: from the socket of a newly started agent, with no cache, until it holds all SVIDs and each of ${workloads} connections, opened at once, has its own; SPIRE listens only once it has them all, so compare the whole, which begins with the process; both attest a new node`,
-    'tried again: calls that were told to come back, as all are that come before the first push of our CA; any other refusal ends the measurement',
+    `restart: from the socket of a newly started agent, with no cache, until it holds all SVIDs and each of ${workloads} connections, opened at once, has its own; SPIRE listens later than ours, so compare the whole, which begins with the process; both attest a new node`,
+    'tried again: calls that were told to come back, as all are that come before the first push of our CA, and before SPIRE knows its entries; any other refusal ends the measurement',
     'our CA has each record on the disk before the answer leaves; the SPIRE server has SQLite with its defaults, and keeps its keys in memory',
     ...(spire === undefined
       ? ['SPIRE is not here: bench/agent/install-peers.sh builds it']

@@ -7,7 +7,7 @@ import { BenchError } from '../bench-error.ts';
 import type { ChildProgram } from '../child-program.ts';
 import { processCpuMicros, residentMiB } from '../cpu-time.ts';
 import type { Candidate } from '../measurement.ts';
-import { type AgentMesh, entryOfMine } from './agent-mesh.ts';
+import { type AgentMesh, entryOfMine, unavailable } from './agent-mesh.ts';
 import { fieldsOf, openUnixStream } from './unix-stream.ts';
 
 export function onNewConnections({ name, socket }: AgentMesh, agent: ChildProgram): Candidate {
@@ -80,6 +80,7 @@ export async function svidsWithin(
   socket: string,
   least: number,
   most = Number.POSITIVE_INFINITY,
+  startingStatuses: readonly number[] = [unavailable],
 ): Promise<number> {
   const end = systemClock.monotonicMs() + svidsMsMax;
   for (let tries = 1; ; tries += 1) {
@@ -87,7 +88,8 @@ export async function svidsWithin(
     if (failed === undefined) return tries;
     // The second: more connect at once than its backlog takes.
     const isOfMoment =
-      failed.message.startsWith(`status ${unavailable}:`) || failed.message.includes('EAGAIN');
+      startingStatuses.some((status) => failed.message.startsWith(`status ${status}:`)) ||
+      failed.message.includes('EAGAIN');
     if (!isOfMoment || systemClock.monotonicMs() > end) {
       throw new BenchError('bench_answer', `no ${least} SVIDs: ${failed.message}`);
     }
@@ -125,4 +127,3 @@ export const svidsField = 1;
 export const svidsMsMax = 120_000;
 // As soon as clients come back after a failure.
 const againMs = 250;
-const unavailable = 14;

@@ -22,7 +22,9 @@ export function restarting(
       const beganMs = performance.now();
       const agent = await mesh.startAgent(profile);
       const listeningMs = performance.now();
-      const connections = Array.from({ length: workloads }, () => svidsWithin(mesh.socket, 1));
+      const connections = Array.from({ length: workloads }, () =>
+        svidsWithin(mesh.socket, 1, undefined, mesh.startingStatuses),
+      );
       const tries = await Promise.all(connections);
       const servedMs = performance.now();
       await untilHeld(mesh, workloads);

@@ -2,7 +2,7 @@
 
 import type { Scope } from '../../core/index.ts';
 import type { Placement } from '../placement.ts';
-import { type AgentMesh, type MeshEntry, meshIdOf, poolId } from './agent-mesh.ts';
+import { type AgentMesh, type MeshEntry, meshIdOf, poolId, unavailable } from './agent-mesh.ts';
 import { startBenchMesh } from './bench-mesh.ts';
 
 export async function startSignetMesh(
@@ -20,6 +20,7 @@ export async function startSignetMesh(
   return {
     name: 'agent',
     isCompiled: false,
+    startingStatuses: [unavailable],
     socket,
     startAgent: (profile) => mesh.startAgent(profile),
     createEntry: async (entry) => (await admin.createEntry(asked(entry))).id,

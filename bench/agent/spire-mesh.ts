@@ -10,7 +10,15 @@ import { BenchError } from '../bench-error.ts';
 import { startProgram, untilReady } from '../child-program.ts';
 import type { Placement } from '../placement.ts';
 import { findTool, outputOf } from '../tool.ts';
-import { type AgentMesh, type MeshEntry, meshDomain, meshIdOf, poolId } from './agent-mesh.ts';
+import {
+  type AgentMesh,
+  type MeshEntry,
+  meshDomain,
+  meshIdOf,
+  permissionDenied,
+  poolId,
+  unavailable,
+} from './agent-mesh.ts';
 import { answers } from './bench-mesh.ts';
 import { callOnce, integersOf } from './unix-stream.ts';
 
@@ -82,6 +90,8 @@ export async function startSpireMesh(
   return {
     name: 'SPIRE agent',
     isCompiled: true,
+    // It listens before it knows its entries, and then nobody has an identity.
+    startingStatuses: [permissionDenied, unavailable],
     socket,
     async startAgent() {
       const generated = await ask('token', 'generate', '-spiffeID', poolId);
@@ -126,7 +136,7 @@ export async function startSpireMesh(
       throw new BenchError('bench_output', `spire-server made ${made.length} entries`);
     },
     async svidCount() {
-      const path = '/spire.api.agent.debug.v1.Debug/GetInfo';
+      const path = '/spire.agent.debug.v1.Debug/GetInfo';
       const info = await callOnce(operatorSocket, path);
       return integersOf(info, cachedSvidsField)[0] ?? 0;
     },

@@ -194,3 +194,48 @@ test('in mutual TLS it is ALPN that decides, and the bytes where there is none',
   // Who has agreed on HTTP is answered as HTTP, whatever it then says.
   expect(await ask('PING\r\n\r\n', /\r\n\r\n/, ['http/1.1'])).toContain('HTTP/1.1 400');
 });
+
+test('who is found out after the drain began is served once, and does not hold the end up', async () => {
+  const held: (() => void)[] = [];
+  const app = await mesh.server((socket) => {
+    let head = '';
+    socket.on('data', (bytes) => {
+      head += bytes.toString();
+      if (!head.endsWith('\r\n\r\n')) return;
+      const answer = (): void => void socket.write(okResponse('hello'));
+      if (head.startsWith('GET /held ')) held.push(answer);
+      else answer();
+      head = '';
+    });
+  });
+  const draining = await mesh.sidecar(undefined, {
+    listeners: [
+      {
+        name: 'in',
+        address: '127.0.0.1:0',
+        plaintext: true,
+        protocol: 'auto',
+        routes: [{ prefix: '/', cluster: 'app' }],
+      },
+    ],
+    clusters: [{ name: 'app', endpoints: [`127.0.0.1:${app.port}`] }],
+    // So long that nobody here is ended by it.
+    timeouts: { drain: '10m', idle: '10m' },
+  });
+  const first = new RawClient(draining.port('in'));
+  first.send('GET /held HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until(() => held.length === 1);
+  const late = new RawClient(draining.port('in'));
+  late.send('GET / HT');
+  let seen = 0;
+  while (seen < 2) seen = (await draining.stats()).listeners['in']?.['connectionsActive'] ?? 0;
+  const closing = draining.proxy.close();
+  late.send('TP/1.1\r\nHost: a\r\n\r\n');
+  expect(await late.readAll()).toContain('hello');
+  expect(late.isEnded).toBe(true);
+  held[0]?.();
+  expect(await first.readAll()).toContain('hello');
+  await closing;
+  first.close();
+  late.close();
+});

@@ -38,6 +38,8 @@ export interface HttpDeps extends DownstreamDeps {
   readonly grpcWeb: boolean;
   /** Connections that are open, for draining. */
   readonly sessions: Set<Drainable>;
+  /** Whether the drain has begun. */
+  readonly isDraining: () => boolean;
 }
 
 export function serveRequests(
@@ -46,7 +48,13 @@ export function serveRequests(
   deps: HttpDeps,
 ): void {
   const session = new HttpSession(connection.peer, deps);
-  deps.sessions.add(protocol.serve(connection, session, session, deps));
+  const served = protocol.serve(connection, session, session, deps);
+  deps.sessions.add(served);
+  if (!deps.isDraining()) return;
+  // It was accepted before the drain and has come through its handshake since. Its first request is on its way.
+  deps.clock.after(lateMsMax, () => {
+    if (deps.sessions.has(served)) served.drain();
+  });
 }
 
 class HttpSession implements RequestListener, ServerOwner {
@@ -132,3 +140,6 @@ const givenUp = {
   silent: { counter: 'peersLost', reason: 'it does not answer a PING' },
   head: { counter: 'headTimeouts', reason: 'the head of a request came too slowly' },
 } as const;
+
+// A round trip and the sending of a head; then an idle connection would only hold the drain up.
+const lateMsMax = 500;

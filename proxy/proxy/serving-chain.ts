@@ -104,6 +104,7 @@ function servingRequests(
   deps: DirectionDeps,
 ): ServingChain {
   const sessions = new Set<Drainable>();
+  let isDraining = false;
   const routes = (config.routes ?? []).map(({ prefix, cluster, timeout, perTryTimeout }) => ({
     prefix,
     cluster: clusterNamed(cluster, deps),
@@ -124,11 +125,12 @@ function servingRequests(
   const grpcWeb = config.grpcWeb === true;
   const { upgrades } = tunnels;
   const own = { listener, routes, tunnels, upgrades, grpcWeb, stats: counters, sessions };
-  const session = { ...deps, ...own };
+  const session = { ...deps, ...own, isDraining: () => isDraining };
   return {
     serverFirstPorts: undefined,
     onConnection: (connection) => serveRequests(protocol, connection, session),
     drain: () => {
+      isDraining = true;
       for (const stream of sessions) stream.drain();
     },
     openCount: () => sessions.size,

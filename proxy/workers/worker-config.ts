@@ -13,6 +13,9 @@ export function workerConfig(config: ProxyConfig): ProxyConfig {
       ...listener,
       reusePort: true,
       connectionsMax: share(listener.connectionsMax),
+      ...(listener.connectionsPerSourceMax === undefined
+        ? {}
+        : { connectionsPerSourceMax: share(listener.connectionsPerSourceMax) }),
     })),
     clusters: config.clusters.map((cluster) => ({
       ...cluster,

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { detectProtocol, protocolOfAlpn } from './detect-protocol.ts';
 import { http1Codec } from '../http1/http1-codec.ts';
@@ -63,4 +64,21 @@ test('ALPN settles it, where it names what is in the table', () => {
   expect(protocolOfAlpn(table, 'http/1.1')).toBe(http1Codec);
   expect(protocolOfAlpn(table, 'redis/1')).toBe(undefined);
   expect(protocolOfAlpn(table, undefined)).toBe(undefined);
+});
+
+test('whatever comes, an answer stands: more bytes do not take back a yes or a no', () => {
+  const beginnings = ['', 'GET ', 'GET / HTTP/1.1\r\n', preface, preface.slice(0, 10), '\x16\x03'];
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...beginnings),
+      fc.uint8Array({ maxLength: 30 }),
+      (beginning, rest) => {
+        const text = beginning + Buffer.from(rest).toString('latin1');
+        const whole = detected(text);
+        const early = Array.from(text, (_, length) => detected(text.slice(0, length)));
+        const first = early.find((answer) => answer !== 'need_more') ?? whole;
+        expect(whole).toBe(first);
+      },
+    ),
+  );
 });

@@ -187,3 +187,36 @@ function response(
   if ('scope' in head) throw new Error(head.detail);
   return head;
 }
+
+describe('whatever it is given', () => {
+  const token = fc.stringMatching(/^[a-z][a-z0-9-]{0,20}$/);
+  const value = fc.stringMatching(/^[!-~]([ -~]{0,40}[!-~])?$/);
+
+  test('the last frame says its length, and each field on a line of its own', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(token, value), { maxLength: 20 }), (fields) => {
+        const frame = trailerFrame(fields);
+        expect(frame[0]).toBe(0x80);
+        expect(frame.readUInt32BE(1)).toBe(frame.length - 5);
+        const lines = frame.toString('latin1', 5).split('\r\n');
+        expect(lines).toEqual([...fields.map(([name, text]) => `${name}: ${text}`), '']);
+      }),
+    );
+  });
+
+  test('a media type is gRPC-Web or it is not, and nothing is thrown', () => {
+    const type = fc.oneof(
+      fc.string(),
+      fc
+        .tuple(fc.constantFrom('application/grpc-web', 'application/grpc', 'text/x'), fc.string())
+        .map((parts) => parts.join('')),
+    );
+    fc.assert(
+      fc.property(type, fc.option(type, { nil: undefined }), (given, accept) => {
+        const call = grpcWebCall(given, accept);
+        if (call !== undefined) expect(given.toLowerCase()).toMatch(/^application\/grpc-web/);
+        grpcWebTypeOf(given, true);
+      }),
+    );
+  });
+});

@@ -83,7 +83,8 @@ function readOne(
       settings.enableConnectProtocol = value === 1;
       return undefined;
     default:
-      // §6.5.2: an unknown setting is ignored.
+      // §6.5.2: an unknown setting is ignored. So is SETTINGS_MAX_HEADER_LIST_SIZE, which is advice: a peer whose bound
+      // a head exceeds says so itself, with a status or a reset, and both are passed on.
       return undefined;
   }
 }

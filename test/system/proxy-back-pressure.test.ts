@@ -109,6 +109,61 @@ test.for([
   proxy.child.kill('SIGTERM');
 });
 
+test('an upload of HTTP/1.1 to a server that stops reading', { timeout: 180_000 }, async () => {
+  let target = 64 * mebibyte;
+  let read = 0;
+  const sockets: Socket[] = [];
+  const app = await mesh.server((socket) => {
+    sockets.push(socket);
+    socket.on('data', (bytes) => {
+      read += bytes.length;
+      if (read > target) socket.pause();
+    });
+  });
+  const config = writeProxyConfig(mesh, `upload-${app.port}.yaml`, {
+    listeners: [
+      {
+        name: 'in',
+        address: '127.0.0.1:0',
+        protocol: 'http1',
+        routes: [{ prefix: '/', cluster: 'app' }],
+        plaintext: true,
+      },
+    ],
+    clusters: [{ name: 'app', endpoints: [`127.0.0.1:${app.port}`] }],
+    timeouts: { idle: '10m', response: '10m' },
+  });
+  const proxy = await startProxyProcess(mesh, config);
+  while ((await get(proxy.adminPort, '/readyz')).status !== 200);
+  const client = await connected(proxy.port, false);
+  const piece = Buffer.alloc(mebibyte, 0x61);
+  let sent = 0;
+  const pump = (): void => {
+    while (sent < streamBytes && !client.destroyed) {
+      sent += piece.length;
+      if (!client.write(piece)) return;
+    }
+  };
+  client.on('drain', pump);
+  client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${streamBytes}\r\n\r\n`);
+  pump();
+  await until(() => read > target);
+  await stalled(() => sent);
+  const before = await rss(proxy);
+  let most = before;
+  for (let stop = 1; stop <= 4; stop += 1) {
+    target += 64 * mebibyte;
+    for (const socket of sockets) socket.resume();
+    await until(() => read > target);
+    expect((await stalled(() => sent)) - read).toBeLessThan(64 * mebibyte);
+    most = Math.max(most, await rss(proxy));
+  }
+  expect(sent).toBeLessThan(streamBytes);
+  expect((most - before) / mebibyte).toBeLessThan(100);
+  client.destroy();
+  proxy.child.kill('SIGTERM');
+});
+
 async function connected(port: number, isTls: boolean): Promise<Socket> {
   if (!isTls) {
     const socket = connectPlain({ port, host: '127.0.0.1' });

@@ -77,6 +77,22 @@ test('workers serve one port, are counted together, replaced when one dies, and 
   expect(metrics).toContain('signet_proxy_listener_requests_total{listener="in"} 20');
   expect(metrics).toContain('signet_proxy_sds_streams_total');
 
+  // What each has of its own stands in a list.
+  const listOf = async (path: string): Promise<readonly unknown[]> => {
+    const { status, body } = await get(adminPort, path);
+    expect(status).toBe(200);
+    return (JSON.parse(body) as { workers: readonly unknown[] }).workers;
+  };
+  const certificates = await listOf('/certs');
+  expect(certificates).toHaveLength(2);
+  for (const each of certificates)
+    expect(JSON.stringify(each)).toContain('spiffe://mesh.test/orders');
+  const listeners = await listOf('/listeners');
+  expect(listeners).toHaveLength(2);
+  for (const each of listeners) expect(JSON.stringify(each)).toContain(`"port":${port}`);
+  expect(await get(adminPort, '/livez')).toMatchObject({ status: 200 });
+  expect((await get(adminPort, '/nothing')).status).toBe(404);
+
   // A new certificate reaches all of them.
   made.sds.set(certificateSecret(await mesh.pki.issueLeaf({ id: '/orders' })));
   while ((await stats()).tlsGeneration <= before.tlsGeneration);

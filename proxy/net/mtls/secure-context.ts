@@ -27,7 +27,12 @@ export function mutualTlsContext(
     ecdhCurve: 'X25519MLKEM768/X25519:P-256',
     // A resumed session would carry an identity past the trust it was checked against, and a renegotiated one
     // another identity than the one that was checked.
-    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+    // Of the ciphers both know ours come first, but a client without AES in hardware has its ChaCha20.
+    secureOptions:
+      constants.SSL_OP_NO_TICKET |
+      constants.SSL_OP_NO_RENEGOTIATION |
+      constants.SSL_OP_CIPHER_SERVER_PREFERENCE |
+      constants.SSL_OP_PRIORITIZE_CHACHA,
   });
 }
 

@@ -4,7 +4,7 @@
  *
  * A process may have so many files open and no more, so the proxy has as many workers, and there are as many processes
  * of clients, as that takes. Each of those connects to an address of its own, 127.0.0.3 and so on, for towards one there
- * are some 28,000 ports to connect from; to choose the source instead has the kernel search long for a free port.
+ * are only so many ports to connect from; to choose the source instead has the kernel search long for a free one.
  */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -213,7 +213,7 @@ async function openCrowd(
   target: LoadTarget,
   count: number,
 ): Promise<void> {
-  const groupMax = openFilesMax() - filesKept;
+  const groupMax = Math.min(openFilesMax() - filesKept, portsOfAddress);
   for (let left = count; left > 0; left -= groupMax) {
     groups += 1;
     const connections = Math.min(left, groupMax);
@@ -248,7 +248,7 @@ function connectionsMax(idle: number, workers: number): number {
 /** What the limit of this process is, which its children get too. */
 function openFilesMax(): number {
   const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-  return Math.min(Number(soft ?? '1024'), portsOfAddress);
+  return Number(soft ?? '1024');
 }
 
 const columns: readonly [Column, ...Column[]] = [
@@ -261,14 +261,14 @@ const columns: readonly [Column, ...Column[]] = [
   { figure: 'overLimit', title: 'turned away', digits: 0 },
 ];
 let groups = 0;
-// A share is a sum of coins thrown: one in ten thousand is four deviations above its mean.
-const deviationsKept = 4;
+// A share is a sum of coins thrown, of which none is eight deviations above its mean.
+const deviationsKept = 8;
 // Of workers whose shares are full, with a reserve.
 const roomFactor = 1.06;
 // What a process has open besides: connections onward, its log, its admin port, what Node.js itself needs.
 const filesKept = 1200;
-// Below net.ipv4.ip_local_port_range's 28,000.
-const portsOfAddress = 25_000;
+// Half of net.ipv4.ip_local_port_range's 28,000: the kernel looks long for one of the other half.
+const portsOfAddress = 13_500;
 const warmUpRequests = 400;
 // What is opened waits for several processes in turn, which on a busy machine takes long and costs nothing.
 const atOnce = 200;

@@ -67,7 +67,12 @@ ${ports
   .join('')}}
 `,
   );
-  await start(scope, nginx, ['-e', join(prefix, 'error.log'), '-p', prefix, '-c', config], ports);
+  await startProgram(
+    scope,
+    nginx,
+    ['-e', join(prefix, 'error.log'), '-p', prefix, '-c', config],
+    ports,
+  );
   return ports;
 }
 
@@ -100,11 +105,11 @@ ${ports
   )
   .join('')}`,
   );
-  await start(scope, haproxy, ['-db', '-f', config], ports);
+  await startProgram(scope, haproxy, ['-db', '-f', config], ports);
   return ports;
 }
 
-async function start(
+export async function startProgram(
   scope: Scope,
   program: string,
   args: readonly string[],

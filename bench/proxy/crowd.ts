@@ -54,7 +54,7 @@ export async function benchCrowd(options: CrowdBenchOptions, print: Print): Prom
     scope.onClose(() => rmSync(directory, { recursive: true }));
     const setting = await startSetting(scope, { directory, placement, workers, ...options });
     const candidates = (['plaintext', 'mTLS'] as const)
-      .map((mode) => candidate(`idle ${mode}`, mode, setting))
+      .map((mode) => candidate(scope, `idle ${mode}`, mode, setting))
       .filter(({ name }) => name.includes(options.only));
     const rows = await measureInRounds(candidates, {
       rounds: 1,
@@ -107,12 +107,19 @@ async function startSetting(
 }
 
 /** Everything it starts ends with it, so that the next finds a new proxy. */
-function candidate(row: string, mode: 'plaintext' | 'mTLS', setting: CrowdSetting): Candidate {
+function candidate(
+  outer: Scope,
+  row: string,
+  mode: 'plaintext' | 'mTLS',
+  setting: CrowdSetting,
+): Candidate {
   return {
     name: row,
     warmsUp: false,
     async measure(seconds) {
       const scope = new Scope();
+      // A signal ends it too.
+      outer.onClose(() => scope.close());
       try {
         return [{ row, figures: await measureCrowd(scope, mode, setting, seconds) }];
       } finally {

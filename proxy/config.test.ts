@@ -345,7 +345,10 @@ test('HTTP/2 is stated for listeners and clusters, each for itself', () => {
 });
 
 test.for([
-  ['connect: [{ authority: "db.test:1", cluster: app }]', 'an http2 listener carries no CONNECT'],
+  [
+    'connect: [{ authority: "db.test:1", cluster: app }]',
+    'an http2 listener sends no CONNECT on; write dial: true',
+  ],
 ] as const)('an http2 listener with %s is refused', ([line, fault]) => {
   const text = good.replace('protocol: http1', `protocol: http2\n    ${line}`);
   expect(() => parseProxyConfig(text, 'proxy.yaml')).toThrow(fault);

@@ -19,8 +19,9 @@ export async function evictNode(
 ): Promise<AttestedNode> {
   const { registry, audit, connected, revocations } = deps;
   const known = await registry.getNode(id);
-  // Of what is no node nothing is revoked: the removal says so.
-  const held = known === undefined ? [] : await revocations.serialsOf(holder(id));
+  // The removal refuses what is no node and what is banned, and then nothing may have been revoked.
+  const isRefused = known === undefined || known.banned !== undefined;
+  const held = isRefused ? [] : await revocations.serialsOf(holder(id));
   await revokeEach(deps, actor, new Set(held));
   const node = await registry.removeNode(id, () =>
     audit.append({ actor, type: 'node.evicted', nodeId: id, ...reason }),

@@ -25,11 +25,22 @@ test.for(['connect', 'timeout', 'tls', 'peer_refused'] as const)(
     endpoint.onDialed(failed(code));
     await clock.advance(900);
     expect(endpoint.mayTry()).toBe(false);
-    for (let times = 0; times < 20; times += 1) endpoint.onDialed(failed(code));
-    await clock.advance(30_000);
-    expect(endpoint.mayTry()).toBe(true);
+    for (let times = 0; times < 20; times += 1) {
+      await clock.advance(30_000);
+      expect([endpoint.mayTry(), endpoint.mayTry()]).toEqual([true, false]);
+      endpoint.onDialed(failed(code));
+      expect(endpoint.mayTry()).toBe(false);
+    }
   },
 );
+
+test('dials that fail together are one failure, and it is passed over no longer for them', async () => {
+  const { clock, endpoint } = health();
+  for (let times = 0; times < 20; times += 1) endpoint.onDialed(failed('connect'));
+  expect(endpoint.mayTry()).toBe(false);
+  await clock.advance(1000);
+  expect(endpoint.mayTry()).toBe(true);
+});
 
 test('it is like any other once it has been connected to, or used for as long as a dial takes', async () => {
   const { clock, endpoint } = health();

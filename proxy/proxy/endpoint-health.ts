@@ -49,7 +49,10 @@ export class EndpointHealth {
       this.#clear();
     } else if (!isOurs.has(outcome.code)) {
       const { clock, random } = this.#deps;
-      this.#untilMs = clock.monotonicMs() + backoffMs(passing, this.#failures, random);
+      const nowMs = clock.monotonicMs();
+      // Of dials that were under way together the first tells what all of them tell: they are one failure.
+      if (this.#failures > 0 && !this.#isProbing && nowMs < this.#untilMs) return;
+      this.#untilMs = nowMs + backoffMs(passing, this.#failures, random);
       this.#failures += 1;
       this.#isProbing = false;
     }

@@ -3,6 +3,7 @@
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freePorts } from '../../core/index.ts';
 import { get, ProxyMesh, type StatsJson, until } from '../fakes/proxy-mesh.ts';
 import { type ProxyProcess, startProxyProcess, writeProxyConfig } from './proxy-process.ts';
 
@@ -56,32 +57,85 @@ async function stalled(count: () => number): Promise<number> {
   return last;
 }
 
-const http = 'HTTP/1.1 200 OK\r\nContent-Length: 2147483648\r\n\r\n';
+const plain = { name: 'in', address: '127.0.0.1:0', plaintext: true } as const;
+const toApp = { routes: [{ prefix: '/', cluster: 'app' }] };
+const webOnly = { allow: ['spiffe://mesh.test/web'] };
+const ok = 'HTTP/1.1 200 OK\r\nContent-Length: 2147483648\r\n\r\n';
+const switched = 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: raw\r\n\r\n';
+const get1 = 'GET / HTTP/1.1\r\nHost: a\r\n';
+
+/** Two sidecars in one process: the one that is asked dials the other in mutual TLS. */
+function pair(first: object, cluster: object, second: object) {
+  return (peerPort: number) => ({
+    listeners: [
+      { ...plain, ...first },
+      {
+        name: 'peer',
+        address: `127.0.0.1:${peerPort}`,
+        tls: { allow: ['spiffe://mesh.test/orders'] },
+        ...second,
+      },
+    ],
+    clusters: [
+      {
+        name: 'peer',
+        endpoints: [`127.0.0.1:${peerPort}`],
+        tls: { expect: ['spiffe://mesh.test/orders'] },
+        ...cluster,
+      },
+    ],
+  });
+}
+
+function single(listener: object) {
+  return () => ({ listeners: [{ ...plain, ...listener }], clusters: [] as object[] });
+}
+
+const relay = { protocol: 'tcp', cluster: 'app' };
+const toPeer = { routes: [{ prefix: '/', cluster: 'peer' }] };
 
 test.for([
-  ['a relay in plaintext', { protocol: 'tcp', cluster: 'app', plaintext: true }, ''],
+  ['a relay in plaintext', single(relay), '', `${get1}\r\n`],
   [
     'a relay in mutual TLS',
-    { protocol: 'tcp', cluster: 'app', tls: { allow: ['spiffe://mesh.test/web'] } },
+    single({ ...relay, plaintext: undefined, tls: webOnly }),
     '',
+    `${get1}\r\n`,
   ],
   [
-    'a response of HTTP/1.1',
-    { protocol: 'http1', routes: [{ prefix: '/', cluster: 'app' }], plaintext: true },
-    http,
+    'a relay from sidecar to sidecar',
+    pair({ protocol: 'tcp', cluster: 'peer' }, {}, relay),
+    '',
+    `${get1}\r\n`,
   ],
-] as const)('%s', { timeout: 180_000 }, async ([, listener, head]) => {
+  ['a response of HTTP/1.1', single({ protocol: 'http1', ...toApp }), ok, `${get1}\r\n`],
+  [
+    'a response of HTTP/2 between two sidecars, of HTTP/1.1 at the ends',
+    pair({ protocol: 'http1', ...toPeer }, { protocol: 'http2' }, { protocol: 'http2', ...toApp }),
+    ok,
+    `${get1}\r\n`,
+  ],
+  [
+    'a tunnel of HTTP/1.1',
+    single({ protocol: 'http1', upgrades: ['raw'], ...toApp }),
+    switched,
+    `${get1}Connection: upgrade\r\nUpgrade: raw\r\n\r\n`,
+  ],
+] as const)('%s', { timeout: 180_000 }, async ([, made, head, request]) => {
   const app = await source(head);
-  const made = await mesh.readySds('/orders');
+  const sds = await mesh.readySds('/orders');
+  const [peerPort = 0] = await freePorts(1);
+  const { listeners, clusters } = made(peerPort);
   const config = writeProxyConfig(mesh, `back-pressure-${app.port}.yaml`, {
-    sds: { socket: made.path },
-    listeners: [{ name: 'in', address: '127.0.0.1:0', ...listener }],
-    clusters: [{ name: 'app', endpoints: [`127.0.0.1:${app.port}`] }],
-    timeouts: { idle: '10m', response: '10m' },
+    sds: { socket: sds.path },
+    listeners,
+    clusters: [{ name: 'app', endpoints: [`127.0.0.1:${app.port}`] }, ...clusters],
+    timeouts: { idle: '10m', response: '10m', tunnelIdle: '10m' },
   });
   const proxy = await startProxyProcess(mesh, config);
   while ((await get(proxy.adminPort, '/readyz')).status !== 200);
-  const client = await connected(proxy.port, 'tls' in listener);
+  const isTls = 'tls' in (listeners[0] ?? {});
+  const client = await connected(proxy.port, isTls);
   let read = 0;
   client.on('data', (bytes: Buffer) => {
     read += bytes.length;
@@ -89,12 +143,12 @@ test.for([
   });
   // Work first, so that what the runtime takes for itself is not counted.
   let target = 64 * mebibyte;
-  client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  client.write(request);
   await until(() => read > target);
   await stalled(app.sent);
   const before = await rss(proxy);
   let most = before;
-  for (let stop = 1; stop <= 4; stop += 1) {
+  for (let stop = 1; stop <= 2; stop += 1) {
     target += 64 * mebibyte;
     client.resume();
     await until(() => read > target);
@@ -109,33 +163,65 @@ test.for([
   proxy.child.kill('SIGTERM');
 });
 
-test('an upload of HTTP/1.1 to a server that stops reading', { timeout: 180_000 }, async () => {
+const post = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${streamBytes}\r\n\r\n`;
+
+test.for([
+  { name: 'an upload of HTTP/1.1', made: single({ protocol: 'http1', ...toApp }), request: post },
+  {
+    name: 'an upload through HTTP/2 between two sidecars',
+    made: pair(
+      { protocol: 'http1', ...toPeer },
+      { protocol: 'http2' },
+      { protocol: 'http2', ...toApp },
+    ),
+    request: post,
+  },
+  { name: 'a relay', made: single(relay), request: 'a' },
+  {
+    name: 'a tunnel of HTTP/1.1',
+    made: single({ protocol: 'http1', upgrades: ['raw'], ...toApp }),
+    request: `${get1}Connection: upgrade\r\nUpgrade: raw\r\n\r\n`,
+    answer: switched,
+    begins: 'HTTP/1.1 101 ',
+  },
+  {
+    name: 'a CONNECT that is dialled',
+    made: single({
+      protocol: 'http1',
+      connect: [{ authority: 'db.test:1', cluster: 'app', dial: true }],
+      ...toApp,
+    }),
+    request: 'CONNECT db.test:1 HTTP/1.1\r\nHost: db.test:1\r\n\r\n',
+    begins: 'HTTP/1.1 200 ',
+  },
+])('$name to a server that stops reading', { timeout: 180_000 }, async (row) => {
   let target = 64 * mebibyte;
   let read = 0;
   const sockets: Socket[] = [];
   const app = await mesh.server((socket) => {
     sockets.push(socket);
+    if (row.answer !== undefined) socket.once('data', () => socket.write(row.answer));
     socket.on('data', (bytes) => {
       read += bytes.length;
       if (read > target) socket.pause();
     });
   });
+  const sds = await mesh.readySds('/orders');
+  const [peerPort = 0] = await freePorts(1);
+  const { listeners, clusters } = row.made(peerPort);
   const config = writeProxyConfig(mesh, `upload-${app.port}.yaml`, {
-    listeners: [
-      {
-        name: 'in',
-        address: '127.0.0.1:0',
-        protocol: 'http1',
-        routes: [{ prefix: '/', cluster: 'app' }],
-        plaintext: true,
-      },
-    ],
-    clusters: [{ name: 'app', endpoints: [`127.0.0.1:${app.port}`] }],
-    timeouts: { idle: '10m', response: '10m' },
+    sds: { socket: sds.path },
+    listeners,
+    clusters: [{ name: 'app', endpoints: [`127.0.0.1:${app.port}`] }, ...clusters],
+    timeouts: { idle: '10m', response: '10m', tunnelIdle: '10m' },
   });
   const proxy = await startProxyProcess(mesh, config);
   while ((await get(proxy.adminPort, '/readyz')).status !== 200);
   const client = await connected(proxy.port, false);
+  let answered = '';
+  client.on('data', (bytes) => {
+    answered += String(bytes);
+  });
   const piece = Buffer.alloc(mebibyte, 0x61);
   let sent = 0;
   const pump = (): void => {
@@ -144,14 +230,16 @@ test('an upload of HTTP/1.1 to a server that stops reading', { timeout: 180_000 
       if (!client.write(piece)) return;
     }
   };
+  client.write(row.request);
+  const { begins } = row;
+  if (begins !== undefined) await until(() => answered.startsWith(begins));
   client.on('drain', pump);
-  client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${streamBytes}\r\n\r\n`);
   pump();
   await until(() => read > target);
   await stalled(() => sent);
   const before = await rss(proxy);
   let most = before;
-  for (let stop = 1; stop <= 4; stop += 1) {
+  for (let stop = 1; stop <= 2; stop += 1) {
     target += 64 * mebibyte;
     for (const socket of sockets) socket.resume();
     await until(() => read > target);

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, test } from 'vitest';
 import { seededRandom } from '../../../core/index.ts';
+import { lacks } from '../../../test/programs.ts';
 import { type Inspection, TlsInspector } from './tls-inspector.ts';
 
 interface Vector {
@@ -86,7 +87,7 @@ describe('hellos of others', () => {
     });
   });
 
-  test('of openssl, of TLS 1.2 and without a server name', async () => {
+  test.skipIf(lacks('openssl'))('of openssl, of TLS 1.2 and without a server name', async () => {
     const hello = await firstBytes((port) => {
       const args = ['s_client', '-connect', `127.0.0.1:${port}`, '-tls1_2', '-noservername'];
       const child = execFile('openssl', args, () => {});

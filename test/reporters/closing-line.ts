@@ -9,11 +9,11 @@ export default class ClosingLine implements Reporter {
     const flaky: string[] = [];
     for (const module of modules) {
       for (const test of module.children.allTests()) {
-        const { state } = test.result();
+        const { state, errors } = test.result();
         count[state] += 1;
         const name = `${module.relativeModuleId} > ${test.fullName}`;
         if (state === 'skipped') skipped.push(name);
-        if (test.diagnostic()?.flaky === true) flaky.push(name);
+        if (test.diagnostic()?.flaky === true) flaky.push(`${name}: ${errors?.[0]?.message ?? ''}`);
       }
       // A file that cannot be loaded holds no test, yet it must not pass for one.
       if (module.state() === 'failed' && module.errors().length > 0) count.failed += 1;

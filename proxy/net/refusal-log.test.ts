@@ -47,3 +47,12 @@ test('the first of each kind in a minute is a warning, which says how many had n
     ['warn', fields],
   ]);
 });
+
+test('what else is known stands beside the reason', () => {
+  const lines: unknown[] = [];
+  const refusals = new RefusalLog('in', recording(lines), new ManualClock(0));
+  refusals.write('one', '192.0.2.7:1', 'why', { cluster: 'app' });
+  expect(lines).toEqual([
+    ['warn', { listener: 'in', peer: '192.0.2.7:1', cluster: 'app', reason: 'why' }],
+  ]);
+});

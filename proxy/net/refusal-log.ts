@@ -1,6 +1,6 @@
-/** Why connections were closed before anybody served them, in a log that a crowd of them does not fill. */
+/** Why we closed connections, served or not, in a log that a crowd of them does not fill. */
 
-import type { Clock, Logger } from '../../core/index.ts';
+import type { Clock, LogFields, Logger } from '../../core/index.ts';
 
 /** Of one listener. What is not logged is counted all the same, by the listener's counters. */
 export class RefusalLog {
@@ -17,12 +17,12 @@ export class RefusalLog {
 
   /**
    * The first of a kind in a minute is a warning, with how many of its kind had none since the one before; the others
-   * are for whoever debugs. `kind` is the name of a counter, so that there are few.
+   * are for whoever debugs. `kind` is the name of a counter, so that there are few; `more` is what else is known.
    */
-  write(kind: string, peer: string, reason: string): void {
+  write(kind: string, peer: string, reason: string, more: LogFields = {}): void {
     const nowMs = this.#clock.monotonicMs();
     const last = this.#kinds.get(kind);
-    const fields = { listener: this.#listener, peer, reason };
+    const fields = { listener: this.#listener, peer, ...more, reason };
     if (last !== undefined && nowMs < last.nextMs) {
       last.unsaid += 1;
       this.#log.debug(message, fields);

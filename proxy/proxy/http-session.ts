@@ -1,9 +1,10 @@
 /** HTTP on one downstream connection: each request gets its {@link Downstream}, bad ones get an answer. */
 
-import type { Clock, Logger } from '../../core/index.ts';
+import type { Clock } from '../../core/index.ts';
 import type { SpiffeId } from '../../spiffe/index.ts';
 import type { Connection } from '../net/connection.ts';
 import type { Deadlines } from '../net/deadlines.ts';
+import type { RefusalLog } from '../net/refusal-log.ts';
 import type {
   Drainable,
   ExchangeProtocol,
@@ -30,7 +31,7 @@ import { countStatus } from './stats.ts';
 export interface HttpDeps extends DownstreamDeps {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
-  readonly log: Logger;
+  readonly refusals: Pick<RefusalLog, 'write'>;
   readonly timeouts: ServerTimeouts;
   /** As in `tunnels`: what an extended CONNECT may ask for. */
   readonly upgrades: ReadonlySet<string>;
@@ -117,20 +118,19 @@ class HttpSession implements RequestListener, ServerOwner {
   }
 
   onGivenUp(why: GivenUp, connection: ServedPeer): void {
-    const { stats, log, listener } = this.#deps;
+    const { stats, refusals } = this.#deps;
     const { counter, reason } = givenUp[why];
     stats[counter] += 1;
     // That a client keeps a connection and asks nothing is no fault of anybody.
     if (reason === undefined) return;
-    const peer = connection.peer ?? connection.remoteAddress;
-    log.warn('a client was left', { listener, peer, reason });
+    refusals.write(counter, connection.peer ?? connection.remoteAddress, reason);
   }
 
   onProtocolError({ code, detail }: ProtocolFault, connection: ServedPeer): void {
-    const { stats, log, listener } = this.#deps;
+    const { stats, refusals } = this.#deps;
     stats.protocolErrors += 1;
     const peer = connection.peer ?? connection.remoteAddress;
-    log.warn('a client was left', { listener, peer, code, reason: detail });
+    refusals.write('protocolErrors', peer, detail, { code });
   }
 }
 

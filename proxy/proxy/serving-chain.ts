@@ -124,7 +124,8 @@ function servingRequests(
   };
   const grpcWeb = config.grpcWeb === true;
   const { upgrades } = tunnels;
-  const own = { listener, routes, tunnels, upgrades, grpcWeb, stats: counters, sessions };
+  const refusals = new RefusalLog(listener, deps.log, deps.clock);
+  const own = { listener, routes, tunnels, upgrades, grpcWeb, stats: counters, sessions, refusals };
   const session = { ...deps, ...own, isDraining: () => isDraining };
   return {
     serverFirstPorts: undefined,
@@ -146,7 +147,8 @@ function servingTcp(
   const relays = new Set<Connection>();
   const cluster = clusterNamed(config.cluster ?? '', deps);
   const timeouts = deps.relayTimeouts;
-  const relay = { ...deps, timeouts, listener, cluster, stats: counters, relays };
+  const refusals = new RefusalLog(listener, deps.log, deps.clock);
+  const relay = { ...deps, timeouts, listener, cluster, stats: counters, relays, refusals };
   return {
     serverFirstPorts: new Set(serverFirstPortsOf(config)),
     onConnection: (connection) => serveTcp(connection, relay),

@@ -1,10 +1,11 @@
 /** Plain TCP: bytes both ways between two connections, each direction ending on its own. */
 
 import type { Buffer } from 'node:buffer';
-import type { Clock, Logger } from '../../core/index.ts';
+import type { Clock } from '../../core/index.ts';
 import type { AccessLog, RelayRecord } from '../access-log.ts';
 import type { Connection, ConnectionListener } from '../net/connection.ts';
 import { type Deadlines, type Expiring, never } from '../net/deadlines.ts';
+import type { RefusalLog } from '../net/refusal-log.ts';
 import type { Cluster } from './cluster.ts';
 import type { RelayStats } from './stats.ts';
 
@@ -16,7 +17,7 @@ export interface TcpDeps {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly timeouts: RelayTimeouts;
-  readonly log: Logger;
+  readonly refusals: Pick<RefusalLog, 'write'>;
   /** Connections under way, for draining. */
   readonly relays: Set<Connection>;
 }
@@ -66,14 +67,11 @@ class Relay implements RelayRecord, Expiring {
   }
 
   #fail(fault: string): void {
-    const { stats, log, listener, cluster } = this.#deps;
+    const { stats, refusals } = this.#deps;
     stats.relaysFailed += 1;
     this.fault = fault;
-    log.warn('a connection could not be relayed', {
-      listener,
-      cluster: cluster.name,
-      reason: fault,
-    });
+    const { peer, remoteAddress } = this.#downstream;
+    refusals.write('relaysFailed', peer ?? remoteAddress, fault, { cluster: this.cluster });
     this.#downstream.destroy('no upstream connection');
     this.#finish();
   }

@@ -26,6 +26,8 @@ beforeAll(async () => {
     mesh,
     writeProxyConfig(mesh, 'proxy.yaml', {
       accessLog: 'off',
+      // Of a kind only the first in a minute is a warning.
+      logLevel: 'debug',
       listeners: [
         {
           name: 'in',

@@ -9,6 +9,8 @@ export interface ProxyProcess {
   readonly child: ChildProcess;
   /** The port of the listener called `in`. */
   readonly port: number;
+  /** The port of the listener of that name. */
+  readonly portOf: (name: string) => number;
   readonly adminPort: number;
   /** Lines of standard output, which is the access log. */
   readonly lines: () => string[];
@@ -47,7 +49,15 @@ export async function startProxyProcess(
     out += String(bytes);
   });
   await until(() => log.includes('"adminPort"') || child.exitCode !== null);
-  const port = Number(/"name":"in"[^\n]*?"port":(\d+)/.exec(log)?.[1]);
+  const portOf = (name: string): number =>
+    Number(new RegExp(`"name":"${name}"[^\\n]*?"port":(\\d+)`).exec(log)?.[1]);
   const adminPort = Number(/"adminPort":(\d+)/.exec(log)?.[1]);
-  return { child, port, adminPort, lines: () => out.trim().split('\n'), log: () => log };
+  return {
+    child,
+    port: portOf('in'),
+    portOf,
+    adminPort,
+    lines: () => out.trim().split('\n'),
+    log: () => log,
+  };
 }

@@ -122,6 +122,21 @@ describe('a peer that measures the line after each message', () => {
     expect(peer.fault?.code).toBe(errorCode.enhanceYourCalm);
   });
 
+  test.for([
+    ['SETTINGS', frameType.settings, 0, 0],
+    ['empty DATA', frameType.data, 1, 0],
+    ['PRIORITY', frameType.priority, 1, 5],
+  ] as const)('is no excuse for %s at each byte of it', ([, type, stream, length]) => {
+    const peer = new Spoken('server');
+    peer.head(1, request);
+    for (let at = 0; at < calls && peer.fault === undefined; at += 1) {
+      peer.receive(frameType.data, 1, Buffer.alloc(1));
+      peer.receive(type, stream, Buffer.alloc(length));
+      if (at < bound.burst) expect(peer.fault).toBeUndefined();
+    }
+    expect(peer.fault?.code).toBe(errorCode.enhanceYourCalm);
+  });
+
   test('is no excuse for a window in crumbs, though each lets DATA go', () => {
     const peer = new Spoken('server');
     // SETTINGS_INITIAL_WINDOW_SIZE of nothing: what waits goes by what WINDOW_UPDATE says alone.

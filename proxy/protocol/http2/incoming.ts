@@ -196,7 +196,7 @@ export class Incoming {
       if (session.isShuttingDown && payload.equals(this.shutdownPing)) session.finishShutdown();
       return undefined;
     }
-    const tooMany = session.guard.onIdleFrame('PING');
+    const tooMany = session.guard.onMeasure('PING');
     if (tooMany !== undefined) return tooMany;
     session.outgoing.frames.ping(payload, true);
     session.tellOutput();
@@ -208,7 +208,7 @@ export class Incoming {
     const session = this.#session;
     const increment = payload.readUInt32BE(0) & 0x7f_ff_ff_ff;
     // A window in crumbs makes us send crumbs: allowed, but not for ever.
-    const tooMany = increment < crumbBytes ? session.guard.onIdleFrame('WINDOW_UPDATE') : undefined;
+    const tooMany = increment < crumbBytes ? session.guard.onMeasure('WINDOW_UPDATE') : undefined;
     if (tooMany !== undefined) return tooMany;
     if (streamId === 0) {
       if (increment === 0) {

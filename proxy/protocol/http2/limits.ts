@@ -14,7 +14,7 @@ export interface Http2Limits {
   readonly connectionWindow: number;
   /** Streams that the peer begins and has ended before their time, or whose heads are larger than we take. */
   readonly resets: RateBound;
-  /** Frames that are allowed, move nothing, and make us work or answer. */
+  /** Frames that are allowed, move nothing, and make us work or answer; those that measure the line are counted apart. */
   readonly idleFrames: RateBound;
   readonly interimResponsesMax: number;
 }
@@ -39,8 +39,8 @@ export const defaultHttp2Limits: Http2Limits = Object.freeze({
   connectionWindow: 1024 * 1024,
   // Cancelling is normal, by the hundred when a client goes away; to go on with it is an attack (CVE-2023-44487).
   resets: Object.freeze({ perSecond: 50, burst: 500 }),
-  // A PING or a change of settings a second is much where no message goes either way; what goes gives some back
-  // (`flood-guard.ts`). Each frame costs us a few microseconds.
+  // A PING or a change of settings a second is much where no message goes either way; what goes gives some of the
+  // PINGs back (`flood-guard.ts`). Each frame costs us a few microseconds.
   idleFrames: Object.freeze({ perSecond: 100, burst: 1000 }),
   interimResponsesMax: 16,
 });

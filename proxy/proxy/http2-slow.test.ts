@@ -81,6 +81,24 @@ class FrameClient extends RawClient {
 
 const { endHeaders, endStream } = frameFlag;
 
+/** How a head that never ends goes on. */
+interface Drips {
+  begin(client: FrameClient): void;
+  drip(client: FrameClient): void;
+}
+
+const inFrames: Drips = {
+  begin: (client) => client.ask(3, '/app', endStream),
+  drip: (client) => client.frame(frameType.continuation, 3, Buffer.alloc(0)),
+};
+const insideFrame: Drips = {
+  begin: (client) => {
+    const whole = encodeFrame(frameType.headers, endHeaders, 3, Buffer.alloc(1000));
+    client.socket.write(whole.subarray(0, 9));
+  },
+  drip: (client) => void client.socket.write(Buffer.alloc(1)),
+};
+
 async function counters(): Promise<Record<string, number>> {
   return (await sidecar.stats()).listeners['in'] ?? {};
 }
@@ -98,15 +116,17 @@ function pongs(client: FrameClient): number {
 
 describe('a head that does not end', () => {
   test.for([
-    ['alone on its connection', false],
-    ['beside a request that is being answered', true],
-  ] as const)('%s has the time of a head, however it drips', async ([, isBeside]) => {
+    ['in frames, alone on its connection', false, inFrames],
+    ['in frames, beside a request that is being answered', true, inFrames],
+    ['inside a frame, alone on its connection', false, insideFrame],
+    ['inside a frame, beside a request that is being answered', true, insideFrame],
+  ] as const)('%s, has the time of a head, however it drips', async ([, isBeside, drips]) => {
     const client = new FrameClient();
     if (isBeside) client.ask(1, '/app', endHeaders | endStream);
     await isHeard(client);
-    client.ask(3, '/app', endStream);
+    drips.begin(client);
     for (let second = 0; second < 9; second += 1) {
-      client.frame(frameType.continuation, 3, Buffer.alloc(0));
+      drips.drip(client);
       await clock.advance(1000);
     }
     expect(await counters()).toMatchObject({ headTimeouts: 0, connectionsActive: 1 });
@@ -114,6 +134,22 @@ describe('a head that does not end', () => {
     await client.readAll();
     expect(client.frames().at(-1)).toContain('ENHANCE_YOUR_CALM');
     expect(await counters()).toMatchObject({ headTimeouts: 1, idleTimeouts: 0 });
+    client.close();
+  });
+
+  test('has a time of its own, though it begins in the bytes that end another', async () => {
+    const client = new FrameClient();
+    client.ask(1, '/app', endStream);
+    await clock.advance(9000);
+    client.socket.cork();
+    client.frame(frameType.continuation, 1, Buffer.alloc(0), endHeaders);
+    client.ask(3, '/app', endStream);
+    client.socket.uncork();
+    await clock.advance(9000);
+    expect(await counters()).toMatchObject({ headTimeouts: 0, requests: 1 });
+    await clock.advance(2000);
+    await client.readAll();
+    expect(await counters()).toMatchObject({ headTimeouts: 1 });
     client.close();
   });
 
@@ -130,6 +166,18 @@ describe('a head that does not end', () => {
     expect(await counters()).toMatchObject({ headTimeouts: 0, idleTimeouts: 1 });
     client.close();
   });
+});
+
+test('a body that drips inside its frame is no head', async () => {
+  const client = new FrameClient();
+  client.ask(1, '/app', endHeaders);
+  client.socket.write(encodeFrame(frameType.data, 0, 1, Buffer.alloc(1000)).subarray(0, 20));
+  for (let second = 0; second < 30; second += 1) {
+    client.socket.write(Buffer.alloc(1));
+    await clock.advance(1000);
+  }
+  expect(await counters()).toMatchObject({ headTimeouts: 0, requests: 1, connectionsActive: 1 });
+  client.close();
 });
 
 test('a client that is asked whether it is there, and is not, is lost', async () => {

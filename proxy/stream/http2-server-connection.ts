@@ -24,6 +24,7 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
   #hasHeard = false;
   #isProbing = false;
   #isOver = false;
+  #openHead: number | undefined;
   /** When the head that has begun must have ended; undefined while none has. */
   #headDeadlineMs: number | undefined;
   /** Why the connection ends before its streams do. */
@@ -94,6 +95,8 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
 
   onDrain(): void {
     this.#isSocketFull = false;
+    // Its head could not go on while nobody read it.
+    if (this.#unread > unreadBytesMax && this.#openHead !== undefined) this.#startHeadClock();
     this.#unread = 0;
     this.#timeIdleness();
     this.#connection.resume();
@@ -223,12 +226,18 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
     }
   }
 
-  /** As in HTTP/1.1, the time for a head runs from its first byte, and no further one lengthens it. */
+  /** As in HTTP/1.1, the time for a head runs from its beginning, and no further byte lengthens it. */
   #timeHead(): void {
-    const isOpen = this.#session.isHeadOpen;
-    if (isOpen === (this.#headDeadlineMs !== undefined)) return;
-    this.#headDeadlineMs = isOpen ? this.#deps.deadlines.in(this.#deps.timeouts.headMs) : undefined;
+    const { openHead } = this.#session;
+    if (openHead === this.#openHead || this.#isOver) return;
+    this.#openHead = openHead;
+    if (openHead === undefined) this.#headDeadlineMs = undefined;
+    else this.#startHeadClock();
     this.#timeIdleness();
+  }
+
+  #startHeadClock(): void {
+    this.#headDeadlineMs = this.#deps.deadlines.in(this.#deps.timeouts.headMs);
   }
 
   /** Requests under way hear of it as the connection closes; where there is none, the owner does. */

@@ -29,6 +29,11 @@ export class FrameDecoder {
     return this.#buffer.length;
   }
 
+  /** What the frame is whose payload is not all there; undefined where none has begun, or not far enough to tell. */
+  get begunType(): number | undefined {
+    return this.#hasHead ? this.type : undefined;
+  }
+
   /** Appends bytes, which must not be written to afterwards. */
   push(chunk: Buffer): void {
     this.#buffer.push(chunk);

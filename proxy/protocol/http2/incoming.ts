@@ -27,6 +27,10 @@ export class Incoming {
   readonly #headers: HeaderReceiver;
   #needsPreface: boolean;
   #hasSettings = false;
+  /** Frames that have come whole. */
+  #frames = 0;
+  /** The number of the frame that began the last head. */
+  #headFrame = 0;
 
   constructor(session: Http2Session) {
     this.#session = session;
@@ -50,12 +54,18 @@ export class Incoming {
       if (outcome === 'need_more') return undefined;
       const fault = outcome === 'frame' ? this.#onFrame() : this.#onBadFrame(outcome);
       if (fault !== undefined) return fault;
+      this.#frames += 1;
     }
     return undefined;
   }
 
-  get isHeadOpen(): boolean {
-    return this.#headers.isOpen;
+  /**
+   * Which head has begun and not ended, be it inside a frame or between frames: a number that no other has. A frame
+   * tells after nine bytes what it is, and until then it is none.
+   */
+  get openHead(): number | undefined {
+    if (this.#headers.isOpen) return this.#headFrame;
+    return this.#frame.begunType === frameType.headers ? this.#frames : undefined;
   }
 
   clear(): void {
@@ -88,6 +98,8 @@ export class Incoming {
       case frameType.data:
         return this.#onData();
       case frameType.headers:
+        this.#headFrame = this.#frames;
+        return this.#headers.onFrame(frame);
       case frameType.continuation:
         return this.#headers.onFrame(frame);
       case frameType.rstStream:

@@ -105,9 +105,9 @@ export class Http2Session implements StreamOwner {
     return this.#isOver;
   }
 
-  /** Whether HEADERS have come whose block goes on. */
-  get isHeadOpen(): boolean {
-    return this.#incoming.isHeadOpen;
+  /** Which head has begun to come and is not whole; another has another number. Undefined while none is. */
+  get openHead(): number | undefined {
+    return this.#incoming.openHead;
   }
 
   get openCount(): number {

@@ -59,27 +59,59 @@ test('a peer that takes nothing has only so long', async () => {
   const { ours, clock } = await pairOfEnds();
   ours.write(Buffer.alloc(size));
   let untaken = 0;
-  ours.endAndDiscard(60_000, () => {
-    untaken += 1;
+  let isOver = false;
+  ours.endAndDiscard(60_000, {
+    onUntaken: () => {
+      untaken += 1;
+    },
+    onOver: () => {
+      isOver = true;
+    },
   });
-  await clock.advance(61_000);
+  await clock.advance(59_000);
+  expect(isOver).toBe(false);
+  await clock.advance(2000);
   await until(() => ours.isClosed);
-  expect(untaken).toBe(1);
+  expect({ untaken, isOver }).toEqual({ untaken: 1, isOver: true });
 });
 
 test('one that has taken everything and sends on is left soon', async () => {
   const { ours, peer, clock } = await pairOfEnds();
   ours.write(Buffer.from('answer'));
   let untaken = 0;
-  ours.endAndDiscard(60_000, () => {
-    untaken += 1;
+  let isOver = false;
+  ours.endAndDiscard(60_000, {
+    onUntaken: () => {
+      untaken += 1;
+    },
+    onOver: () => {
+      isOver = true;
+    },
   });
+  expect(isOver).toBe(false);
   peer.resume();
   await until(() => peer.readableEnded);
+  await until(() => isOver);
   const beat = setInterval(() => void peer.write('.'), 5);
   scope.onClose(() => clearInterval(beat));
   expect(ours.isClosed).toBe(false);
   await clock.advance(5000);
   await until(() => ours.isClosed);
   expect(untaken).toBe(0);
+});
+
+test('where nothing waits there is nothing to be taken, and one that is closed takes nothing', async () => {
+  const { ours, peer } = await pairOfEnds();
+  let over = 0;
+  const onOver = (): void => {
+    over += 1;
+  };
+  ours.endAndDiscard(60_000, { onOver });
+  expect(over).toBe(1);
+  peer.end();
+  peer.resume();
+  await until(() => ours.isClosed);
+  over = 0;
+  ours.endAndDiscard(60_000, { onOver });
+  expect(over).toBe(1);
 });

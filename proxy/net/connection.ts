@@ -32,6 +32,14 @@ export interface ConnectionListener {
   onClose(reason: string | undefined): void;
 }
 
+/** Told by {@link Connection.endAndDiscard}. */
+interface EndEvents {
+  /** What was written has not been taken in time. */
+  readonly onUntaken?: () => void;
+  /** Nothing is owed to the peer any more: it has all been taken, or the connection is gone. May be told more than once. */
+  readonly onOver?: () => void;
+}
+
 /** What all connections of a proxy share. */
 export interface ConnectionDeps {
   readonly deadlines: Deadlines;
@@ -190,19 +198,26 @@ export class Connection implements Expiring, Flushable {
 
   /**
    * Ends after what was written has been taken by the peer's side, for which it has `takeMs`; whatever
-   * still arrives is dropped. `onUntaken` is told if it has not been taken by then.
+   * still arrives is dropped.
    */
-  endAndDiscard(takeMs: number, onUntaken?: () => void): void {
+  endAndDiscard(takeMs: number, { onUntaken, onOver }: EndEvents = {}): void {
     this.end();
     this.attach(
-      discard(this, () => {
-        if (!this.#socket.writableFinished) onUntaken?.();
+      discard(this, {
+        onDeadline: () => {
+          if (!this.#socket.writableFinished) onUntaken?.();
+        },
+        onClose: () => onOver?.(),
       }),
     );
     this.expireIn(takeMs);
     // The end is out, and with it all that stood before it.
-    this.#socket.once('finish', () => this.expireIn(discardMsMax));
+    this.#socket.once('finish', () => {
+      this.expireIn(discardMsMax);
+      onOver?.();
+    });
     this.resume();
+    if (this.#isClosed || this.#pendingBytes + this.#socket.writableLength === 0) onOver?.();
   }
 
   /** Asks whoever speaks over it to come to an end. */
@@ -331,7 +346,10 @@ function giveBack(connection: Connection): void {
 }
 
 /** Reads to the end, so that closing sends what we wrote and not a reset, but not for ever. */
-function discard(connection: Connection, onDeadline: () => void): ConnectionListener {
+function discard(
+  connection: Connection,
+  events: Pick<ConnectionListener, 'onDeadline' | 'onClose'>,
+): ConnectionListener {
   let dropped = 0;
   return {
     onData(bytes) {
@@ -342,10 +360,10 @@ function discard(connection: Connection, onDeadline: () => void): ConnectionList
     // Both directions have ended then, and the socket goes by itself once our last byte is out.
     onEnd() {},
     onDeadline() {
-      onDeadline();
+      events.onDeadline();
       connection.destroy();
     },
-    onClose() {},
+    onClose: events.onClose,
   };
 }
 

@@ -44,7 +44,7 @@ export interface ServingChain {
   readonly onConnection: (connection: Connection) => void;
   /** Lets requests under way end and closes what is idle. */
   drain(): void;
-  /** Requests or relays that have not ended. */
+  /** Connections that are owed something: a request's end, the rest of its response, a relay. */
   openCount(): number;
 }
 

@@ -46,6 +46,7 @@ export interface Drainable {
 
 /** Who keeps account of open downstream connections. */
 export interface ServerOwner {
+  /** Nothing is owed to the client any more; may be told more than once. */
   onConnectionClosed(connection: Drainable): void;
   /** The client broke the rules of the protocol, and is left. */
   onProtocolError(fault: ProtocolFault, connection: ServedPeer): void;

@@ -135,8 +135,9 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
   }
 
   onClose(): void {
+    this.#isOver = true;
     this.#session.abandon('the client is gone');
-    this.#leave();
+    this.#owner.onConnectionClosed(this);
   }
 
   /** Why its requests have lost the client. */
@@ -257,16 +258,13 @@ export class Http2ServerConnection implements ConnectionListener, SessionEvents,
   /** What was written goes out, what still comes is dropped. */
   #finish(): void {
     if (this.#isOver) return;
-    this.onFlush();
-    this.#connection.endAndDiscard(this.#deps.timeouts.idleMs, () => this.onUnread());
-    this.#session.abandon('the connection has ended');
-    this.#leave();
-  }
-
-  #leave(): void {
-    if (this.#isOver) return;
     this.#isOver = true;
-    this.#owner.onConnectionClosed(this);
+    this.onFlush();
+    this.#connection.endAndDiscard(this.#deps.timeouts.idleMs, {
+      onUntaken: () => this.onUnread(),
+      onOver: () => this.#owner.onConnectionClosed(this),
+    });
+    this.#session.abandon('the connection has ended');
   }
 }
 

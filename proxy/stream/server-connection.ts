@@ -186,6 +186,7 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
   /** Lets the request under way end and takes no other. */
   drain(): void {
     this.#isDraining = true;
+    if (this.#isOver) return;
     if (this.#handler === undefined && this.#decoder.isIdle) this.#finish();
   }
 
@@ -260,10 +261,10 @@ export class ServerConnection implements ConnectionListener, ServerStream, Drain
   /** Nothing more is owed to the client: what was written goes out, what still comes is dropped. */
   #finish(): void {
     this.#isOver = true;
-    this.#connection.endAndDiscard(this.#timeouts.idleMs, () =>
-      this.#owner.onGivenUp('unread', this),
-    );
-    this.#owner.onConnectionClosed(this);
+    this.#connection.endAndDiscard(this.#timeouts.idleMs, {
+      onUntaken: () => this.#owner.onGivenUp('unread', this),
+      onOver: () => this.#owner.onConnectionClosed(this),
+    });
   }
 
   #abortRequest(cause: ClientAbort): void {

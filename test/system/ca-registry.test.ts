@@ -93,7 +93,7 @@ describe('entries', () => {
       spiffeId: 'spiffe://mesh.test/guest',
       parentId: node.spiffeId,
       selectors: ['unix:uid:1'],
-      expiresAt: new Date(systemClock.wallMs() + 1500).toISOString(),
+      expiresAt: new Date(systemClock.wallMs() + 5000).toISOString(),
     });
     const state = await sync.state(({ entries }) => entries.length === 1);
     expect(await signed(node, entry.id)).toHaveLength(2);

@@ -180,6 +180,8 @@ describe('many at once', () => {
       // Each is answered some ten thousand times before its buffers are full.
       peers: 10,
       serve: () => serves(without),
+      // What V8 keeps of a hundred thousand lines for a while; without a bound it would be a gigabyte in seconds.
+      growthMiBMax: 300,
     };
     const ask = flood('', `GET /nowhere HTTP/1.1\r\n${host}\r\n`.repeat(1000));
     await withstand(mesh.scope, target, {
